@@ -1,0 +1,171 @@
+"""Frames that the terminal has really shown: skip what is stale, know what was seen.
+
+Textual hands up to thirty frames to a writer thread, and the line may hold many more: on a slow line a held
+key scrolls on long after its release. Here every frame is followed by a cursor position query (4 bytes). Its
+answer comes back in the same stream as the keys, so
+
+- while more than ``AHEAD`` bytes are unanswered no new frame is painted: the one painted next is the latest;
+- a key that follows the answer was pressed when that frame stood on the screen. Only such a key may judge.
+
+At most one query is under way. Where a terminal never answers, a frame counts as seen once it was written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any, ClassVar
+
+from textual import events
+from textual.app import App, RenderableType, ReturnType
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
+from textual.screen import Screen, ScreenResultType
+
+QUERY = "\x1b[6n"
+# Bytes that may be on their way: ten cursor moves, or one page. At 16 kB/s they take 0.03 s.
+AHEAD = 512
+# An answer later than this was lost, or will never come: do not freeze the screen for it.
+PATIENCE = 3.0
+FIRST_PATIENCE = 1.0
+
+
+class Frames:
+    """Counts frames written and frames answered; all times are ``time.monotonic`` seconds."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.answers = False
+        self._key_time: float | None = None
+        self._ahead: deque[tuple[int, int]] = deque()  # frames not known to be seen: number, bytes
+        self._asked: int | None = None  # the frame that the query under way stands behind
+        self._asked_at = 0.0
+        self._seen: deque[tuple[float, int]] = deque([(0.0, 0)], maxlen=64)
+        self._deaf = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether the line still carries an older frame, so that painting now would queue a stale one."""
+        if self._asked is None or sum(size for _, size in self._ahead) <= AHEAD:
+            return False
+        if time.monotonic() - self._asked_at > (PATIENCE if self.answers else FIRST_PATIENCE):
+            self._give_up()
+            return False
+        return True
+
+    @property
+    def seen(self) -> int:
+        """The last frame the terminal showed before the key now being handled was pressed."""
+        if self._key_time is None:
+            return self._seen[-1][1]
+        return next((no for at, no in reversed(self._seen) if at <= self._key_time), 0)
+
+    def key(self, at: float | None) -> None:
+        """From here on judge by what had been seen when a key was pressed, or (``None``) by now."""
+        self._key_time = at
+
+    def close(self, size: int) -> bool:
+        """A frame of ``size`` bytes was written; return whether to send the query behind it."""
+        self.sent += 1
+        if self._deaf:
+            self._see(self.sent, time.monotonic())
+            return False
+        self._ahead.append((self.sent, size))
+        if self._asked is None:
+            self._ask()
+            return True
+        return False
+
+    def answered(self, at: float) -> bool:
+        """The terminal answered; return whether to ask again for frames written since."""
+        if self._asked is None:
+            return False
+        self.answers, self._deaf = True, False
+        self._see(self._asked, at)
+        self._asked = None
+        if self._ahead:
+            self._ask()
+            return True
+        return False
+
+    def _ask(self) -> None:
+        self._asked, self._asked_at = self.sent, time.monotonic()
+
+    def _see(self, number: int, at: float) -> None:
+        while self._ahead and self._ahead[0][0] <= number:
+            self._ahead.popleft()
+        self._seen.append((at, number))
+
+    def _give_up(self) -> None:
+        """Stop waiting; a terminal that never answered is not asked again."""
+        self._deaf = not self.answers
+        self._see(self.sent, time.monotonic())
+        self._asked = None
+
+
+class QuietDriver(LinuxDriver):
+    """The Linux driver, counting what it writes and keeping the answers to ``QUERY`` to itself."""
+
+    def __init__(self, app: App[Any], **options: Any) -> None:
+        super().__init__(app, **options)
+        self.frames = app.frames if isinstance(app, QuietApp) else Frames()
+        self.written = 0
+
+    def write(self, data: str) -> None:
+        """Write, and count characters (near enough to bytes)."""
+        self.written += len(data)
+        super().write(data)
+
+    def process_message(self, message: Message) -> None:
+        """Take answers out of the input stream. Runs in the input thread, in the order of the stream."""
+        if isinstance(message, events.CursorPosition):
+            if self.frames.answered(message.time):
+                self.write(QUERY)
+            return
+        super().process_message(message)
+
+
+class QuietApp(App[ReturnType]):
+    """An app that knows which of its frames were seen. Its screens must be ``QuietScreen``."""
+
+    ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
+
+    def __init__(self, *, driver_class: type[Driver] | None = None, ansi_color: bool = True, **options: Any) -> None:
+        self.frames = Frames()
+        super().__init__(driver_class=driver_class or QuietDriver, ansi_color=ansi_color, **options)
+        self.animation_level = "none"
+
+    def get_default_screen(self) -> Screen[None]:
+        """The default screen paints only when the line is free."""
+        return QuietScreen(id="_default")
+
+    async def on_event(self, event: events.Event) -> None:
+        """While a key is handled, ``frames.seen`` is what had been seen when it was pressed."""
+        if not isinstance(event, events.Key):
+            await super().on_event(event)
+            return
+        self.frames.key(event.time)
+        try:
+            await super().on_event(event)
+        finally:
+            self.frames.key(None)
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        driver = self._driver
+        before = driver.written if isinstance(driver, QuietDriver) else 0
+        super()._display(screen, renderable)
+        if not isinstance(driver, QuietDriver):
+            self.frames.close(0)
+        elif driver.written != before and self.frames.close(driver.written - before):
+            driver.write(QUERY)
+
+
+class QuietScreen(Screen[ScreenResultType]):
+    """A screen that paints only when the line is free, and then the latest state."""
+
+    def _on_timer_update(self) -> None:
+        app = self.app
+        if isinstance(app, QuietApp) and app.frames.busy:
+            return  # the timer runs on: asked again at the next tick
+        super()._on_timer_update()

@@ -1,0 +1,200 @@
+"""The acts: what a person (or a run in a person's name) may put on the ledger, one struct per kind.
+
+To add one: a struct here, and a line in ``ACTS``. A payload has ASCII keys and no floats (``exact`` turns
+them into text), so that its canonical bytes are the same everywhere.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import msgspec
+
+from store.errors import InputError
+
+MAX_TEXT = 100_000
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Base of all payloads."""
+
+
+class CreateProject(Act):
+    """One distillation: one narrow task. ``retrospective``: outputs arrive by import instead of stages."""
+
+    title: str = ""
+    retrospective: bool = False
+
+
+class LockContract(Act):
+    """The contract as it is from now on; a change is a new act with the next version."""
+
+    hash: str
+    contract: dict[str, Any]
+
+
+class DeclareModel(Act):
+    """A model that outputs may come from, with its fingerprint: never just a name."""
+
+    model: str
+    role: str  # teacher | student | baseline
+    fingerprint: dict[str, Any] = {}
+
+
+class OpenRun(Act):
+    """The start of one stage: parameters and inputs by hash."""
+
+    run_id: str
+    stage: str
+    params: dict[str, Any] = {}
+    inputs: dict[str, Any] = {}
+
+
+class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run left in one table: SHA-256 over canonical rows in stored order."""
+
+    rows: int
+    columns: list[str]
+    sha256: str
+
+
+class CloseRun(Act):
+    """The end of a run: from here on its rows are seen."""
+
+    run_no: int
+    tables: dict[str, Digest]
+    result: dict[str, Any] = {}
+
+
+class GiveVerdict(Act):
+    """What a reviewer said of a sample, a pair or a disagreement, and what exactly was on the screen."""
+
+    queue: str  # audit | duplicates | disagreements
+    subject: str
+    verdict: str
+    reason: int | None = None
+    shown: list[str] = []  # ids of the exact outputs shown, in the order shown
+    queue_id: str = ""
+    position: int = -1
+    revealed: bool = False  # source and other verdicts had been seen before this
+    whole: bool = True  # the whole text had been scrolled through
+    dwell_ms: int = 0
+
+
+class Comment(Act):
+    """A remark on a subject."""
+
+    subject: str
+    text: str
+
+
+class Why(Act):
+    """The reason of a choice that is not obvious, with what was rejected."""
+
+    choice: str
+    reason: str
+    rejected: list[str] = []
+
+
+class Undo(Act):
+    """Undo (or redo) of one act; the hub names the target."""
+
+    target: int = 0
+
+
+class Decide(Act):
+    """Ship, iterate or kill, with the rationale and the evidence by hash."""
+
+    outcome: str
+    rationale: str
+    record_sha256: str
+    record: dict[str, Any]
+
+
+ACTS: dict[str, type[Act]] = {
+    "project.create": CreateProject,
+    "contract.lock": LockContract,
+    "model.declare": DeclareModel,
+    "run.open": OpenRun,
+    "run.close": CloseRun,
+    "verdict": GiveVerdict,
+    "comment": Comment,
+    "why": Why,
+    "undo": Undo,
+    "redo": Undo,
+    "decide": Decide,
+}
+UNDOABLE = frozenset({"verdict", "comment"})
+OWNER_ONLY = frozenset({"project.create", "contract.lock", "decide"})
+VERDICTS: dict[str, frozenset[str]] = {
+    "audit": frozenset({"ok", "bad", "unsure"}),
+    "duplicates": frozenset({"keep", "choose", "distinct"}),
+    "disagreements": frozenset({"left", "right", "both", "neither"}),
+}
+
+
+def parse(kind: str, payload: object) -> Act:
+    """``payload`` as the struct of its kind; raises InputError where it is not one."""
+    if kind not in ACTS:
+        raise InputError(f"no such act: {kind!r}", todo="Known: " + ", ".join(ACTS))
+    try:
+        act = msgspec.convert(payload, ACTS[kind])
+    except msgspec.ValidationError as error:
+        raise InputError(f"{kind}: {error}") from error
+    _refuse_floats(payload, kind)
+    if isinstance(act, GiveVerdict):
+        _check_verdict(act)
+    if isinstance(act, Comment) and not 0 < len(act.text) <= MAX_TEXT:
+        raise InputError(f"a comment has 1 to {MAX_TEXT:,} characters")
+    if isinstance(act, Decide) and act.outcome not in ("ship", "iterate", "kill"):
+        raise InputError(f"a decision is ship, iterate or kill, not {act.outcome!r}")
+    return act
+
+
+def _check_verdict(act: GiveVerdict) -> None:
+    known = VERDICTS.get(act.queue)
+    if known is None:
+        raise InputError(f"no verdicts are given in a queue of kind {act.queue!r}")
+    if act.verdict not in known:
+        raise InputError(f"{act.queue}: no verdict {act.verdict!r}", todo="Known: " + ", ".join(sorted(known)))
+    needs_reason = act.verdict in ("bad", "neither")
+    if needs_reason != (act.reason is not None) or (act.reason is not None and not 1 <= act.reason <= 9):
+        raise InputError("verdicts bad and neither carry a reason from 1 to 9; others carry none")
+
+
+def _refuse_floats(value: object, where: str) -> None:
+    if isinstance(value, float):
+        raise InputError(f"{where}: a ledger payload holds no floats", todo="Write the number as text.")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if not (isinstance(key, str) and key.isascii()):
+                raise InputError(f"{where}: a ledger payload has ASCII keys, not {key!r}")
+            _refuse_floats(item, where)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _refuse_floats(item, where)
+
+
+def exact(value: object) -> Any:
+    """``value`` with every float as its shortest round-trip text: what a payload may hold.
+
+    >>> exact({"level": 0.95, "n": 3})
+    {'level': '0.95', 'n': 3}
+    """
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, dict):
+        return {str(k): exact(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [exact(v) for v in value]
+    return value
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562 section 5.7): its order is the order of making, to the millisecond."""
+    millis, tail = time.time_ns() // 1_000_000, int.from_bytes(os.urandom(10))
+    number = millis << 80 | 7 << 76 | (tail >> 68 & 0xFFF) << 64 | 2 << 62 | tail & (1 << 62) - 1
+    text = f"{number:032x}"
+    return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))

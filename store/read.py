@@ -1,0 +1,363 @@
+"""Reads: one question, one record type, one SQL text over the views. The hub knows no other reads.
+
+To add one: a record, and a line in ``QUESTIONS``. ``client.ask(PROJECTS)`` gives records,
+``client.fetch(OUTPUTS, …)`` an Arrow table of the same rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[R]):
+    """A named read: SQL with named parameters, and the record that a row becomes."""
+
+    name: str
+    record: type[R]
+    sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One distillation."""
+
+    name: str
+    title: str
+    retrospective: bool
+    owner: str
+    created_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One closed execution of a stage; ``opened`` and ``summary`` are JSON payloads of its two events."""
+
+    run_no: int
+    run_id: str
+    stage: str
+    actor: str
+    opened_us: int
+    closed_us: int
+    opened: str
+    summary: str
+    closed_seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A declared model."""
+
+    model: str
+    role: str
+    fingerprint: str
+    outputs: int
+
+
+@dataclass(frozen=True, slots=True)
+class LockedContract:
+    """One locked version of the contract."""
+
+    version: int
+    hash: str
+    contract: str
+    actor: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much of everything a project has."""
+
+    arrivals: int
+    prompts: int
+    outputs: int
+    checks: int
+    edges: int
+    verdicts: int
+    comments: int
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalRow:
+    """What stages read of an arrival."""
+
+    arrival_key: int
+    prompt_id: str
+    text: str
+    messages: str | None
+    reference: str | None
+    source: str
+    split: str
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputRow:
+    """What stages read of an output, with the arrival it answers."""
+
+    output_key: int
+    arrival_key: int
+    prompt_id: str
+    output_id: str
+    sample_index: int
+    text: str
+    logprobs: str | None
+    latency_us: int | None
+    cost_nano: int | None
+    prompt: str
+    reference: str | None
+    split: str
+    metadata: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One check result."""
+
+    output_key: int
+    output_id: str
+    name: str
+    passed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckCount:
+    """How one check of one model came out."""
+
+    name: str
+    model: str
+    passed: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeRow:
+    """A verified pair."""
+
+    edge_key: int
+    field: str
+    left_key: int
+    right_key: int
+    left_id: str
+    right_id: str
+    jaccard: float
+    containment: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRow:
+    """A member of a near-duplicate component."""
+
+    field: str
+    cluster: int
+    subject_key: int
+    subject_id: str
+    representative: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRow:
+    """A cell of the latest coverage grid."""
+
+    cell: str
+    have: int
+    clean: int
+    production: int
+    evaluation: int
+    target: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetRow:
+    """A member of a frozen set."""
+
+    member_key: int
+    arrival_key: int
+    prompt_id: str
+    output_key: int | None
+    output_id: str | None
+    reference: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreRow:
+    """One score of one model in a run."""
+
+    arrival_key: int
+    output_key: int
+    prompt_id: str
+    model: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file that a run left."""
+
+    run_id: str
+    name: str
+    media_type: str
+    sha256: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictRow:
+    """A current verdict."""
+
+    seq: int
+    queue: str
+    subject: str
+    actor: str
+    verdict: str
+    reason: int | None
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Current verdicts of one queue kind by outcome."""
+
+    queue: str
+    verdict: str
+    reason: int | None
+    actor: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRow:
+    """A decision on record."""
+
+    seq: int
+    at_us: int
+    actor: str
+    outcome: str
+    rationale: str
+    record_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of the ledger."""
+
+    seq: int
+    hash: str
+
+
+PROJECTS = Question("projects", Project, "select project, title, retrospective, owner, created_us from project order by created_us")
+RUNS = Question(
+    "runs",
+    Run,
+    "select r.run_no, r.run_id, r.stage, r.actor, r.opened_us, r.closed_us, e.payload, r.summary, r.closed_seq"
+    " from closed_run r join event e on e.seq = r.opened_seq where r.project = $project order by r.closed_seq",
+)
+MODELS = Question(
+    "models",
+    Model,
+    "select m.model, m.role, m.fingerprint, (select count(*) from outputs o where o.project = $project and o.model = m.model)"
+    " from model m where m.project = $project order by m.role = 'teacher' desc, m.role = 'student' desc, m.model",
+)
+CONTRACTS = Question(
+    "contracts",
+    LockedContract,
+    "select version, hash, contract, actor, at_us from contract where project = $project order by version",
+)
+COUNTS = Question(
+    "counts",
+    Counts,
+    """select a.n, a.p, (select count(*) from outputs where project = $project),
+       (select count(*) from check_results where project = $project), (select count(*) from edges where project = $project),
+       (select count(*) from current_verdict where project = $project), (select count(*) from comment where project = $project)
+       from (select count(*) as n, count(distinct prompt_id) as p from arrivals where project = $project) a""",
+)
+ARRIVALS = Question(
+    "arrivals",
+    ArrivalRow,
+    "select arrival_key, prompt_id, text, messages, reference, source, split, metadata from arrivals"
+    " where project = $project and ($split is null or split = $split) order by arrival_key",
+)
+OUTPUTS = Question(
+    "outputs",
+    OutputRow,
+    "select o.output_key, o.arrival_key, o.prompt_id, o.output_id, o.sample_index, o.text, o.logprobs, o.latency_us,"
+    " o.cost_nano, a.text, a.reference, a.split, a.metadata from outputs o join arrival a using (arrival_key)"
+    " where o.project = $project and o.model = $model and ($split is null or a.split = $split) order by o.output_key",
+)
+CHECKS = Question(
+    "checks",
+    CheckRow,
+    "select output_key, output_id, name, passed from check_results where project = $project order by check_key",
+)
+CHECK_COUNTS = Question(
+    "check_counts",
+    CheckCount,
+    "select c.name, o.model, count(*) filter (where c.passed), count(*) from check_results c join output o using (output_key)"
+    " where c.project = $project group by all order by all",
+)
+EDGES = Question(
+    "edges",
+    EdgeRow,
+    "select edge_key, field, left_key, right_key, left_id, right_id, jaccard, containment, kind from edges"
+    " where project = $project and run_no = $run_no order by edge_key",
+)
+CLUSTER_MEMBERS = Question(
+    "cluster_members",
+    MemberRow,
+    "select field, cluster, subject_key, subject_id, representative from cluster_members"
+    " where project = $project and run_no = $run_no order by member_key",
+)
+BUCKETS = Question(
+    "buckets",
+    BucketRow,
+    "select cell, have, clean, production, evaluation, target from buckets"
+    " where project = $project and run_no = $run_no order by bucket_key",
+)
+SET_MEMBERS = Question(
+    "set_members",
+    SetRow,
+    "select member_key, arrival_key, prompt_id, output_key, output_id, reference from set_members"
+    " where project = $project and run_id = $run_id order by member_key",
+)
+SCORES = Question(
+    "scores",
+    ScoreRow,
+    "select arrival_key, output_key, prompt_id, model, metric, value from scores"
+    " where project = $project and run_id = $run_id order by score_key",
+)
+FILES = Question(
+    "files",
+    FileRow,
+    "select run_id, name, media_type, sha256, body from files where project = $project and name = $name order by file_key desc",
+)
+VERDICTS = Question(
+    "verdicts",
+    VerdictRow,
+    "select seq, queue, subject, actor, verdict, reason, at_us from current_verdict"
+    " where project = $project and ($queue is null or queue = $queue) order by seq",
+)
+TALLIES = Question(
+    "tallies",
+    Tally,
+    "select queue, verdict, reason, actor, count(*) from current_verdict where project = $project group by all order by all",
+)
+DECISIONS = Question(
+    "decisions",
+    DecisionRow,
+    "select seq, at_us, actor, outcome, rationale, record_sha256 from decision where project = $project order by seq",
+)
+HEAD = Question("head", Head, "select seq, hash from event order by seq desc limit 1")
+
+QUESTIONS: dict[str, Question[object]] = {
+    q.name: q  # type: ignore[misc]
+    for q in (
+        PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
+        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, TALLIES, DECISIONS, HEAD,
+    )
+}  # fmt: skip

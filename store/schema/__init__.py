@@ -1,0 +1,1 @@
+"""Numbered schema files, applied once each, in order; append-only."""

@@ -1,0 +1,285 @@
+"""One client's session inside the hub: who it is, its cursor, and the operations it may ask for.
+
+To add an operation: a function here, and a line in ``OPERATIONS``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import msgspec
+
+from store import query, read
+from store.errors import InputError, RoleError, SpiritsafeError, StoreError, WireError
+from store.ledger import reviewer, verify_chain
+from store.queue_kinds import QueueSpec
+from store.queues import letter
+from store.wire import Channel, Request, Response, problem_of
+
+if TYPE_CHECKING:
+    from store.database import Database
+    from store.queues import Queues
+
+
+@dataclass(slots=True)
+class Shared:
+    """What all sessions of a hub share."""
+
+    database: Database
+    queues: Queues
+    jobs: dict[str, dict[str, Any]]
+    stop: threading.Event
+
+
+class Session:
+    """One connected client. ``run`` serves it until it leaves."""
+
+    def __init__(self, shared: Shared, channel: Channel, actor: str, role: str, claimed: str | None) -> None:
+        self.shared, self.channel = shared, channel
+        self.actor, self.role, self.claimed = actor, role, claimed
+        self.who = reviewer(actor, claimed)
+        self.cursor = shared.database.connection.cursor()
+        self.busy = False
+
+    def run(self) -> None:
+        """Answer requests until the client leaves or talks nonsense."""
+        try:
+            while not self.shared.stop.is_set():
+                request = self.channel.receive(Request)
+                self.busy = True
+                self._answer(request)
+                self.busy = False
+        except (EOFError, WireError, OSError):
+            pass
+        finally:
+            self.channel.close()
+            self.cursor.close()
+
+    def _answer(self, request: Request) -> None:
+        arrow = self.channel.receive_arrow() if request.arrow else b""
+        try:
+            operation = OPERATIONS.get(request.op)
+            if operation is None:
+                raise WireError(f"no operation {request.op!r}", todo="Client and hub differ in version.")
+            if request.arrow:
+                request.args["arrow"] = arrow
+            try:
+                answer = operation(self, **request.args)
+            except TypeError as error:
+                raise WireError(f"{request.op}: {error}", todo="Client and hub differ in version.") from error
+            except duckdb.Error as error:
+                raise StoreError(f"{request.op}: {error}") from error
+        except SpiritsafeError as error:
+            self.channel.send(Response(problem=problem_of(error)))
+            return
+        if isinstance(answer, Bulk):
+            self.channel.send(Response(arrow=True))
+            answer.send(self.channel)
+        else:
+            self.channel.send(Response(result=answer))
+
+
+class Bulk:
+    """A bulk answer: record batches as Arrow frames, each a stream of its own, then an empty frame."""
+
+    def __init__(self, reader: Any) -> None:
+        self.reader = reader
+
+    def send(self, channel: Channel) -> None:
+        import pyarrow as pa
+
+        empty = True
+        for batch in self.reader:
+            channel.send_arrow(_stream(pa, self.reader.schema, [batch]))
+            empty = False
+        if empty:
+            channel.send_arrow(_stream(pa, self.reader.schema, []))
+        channel.send_arrow(b"")
+
+
+def _stream(pa: Any, schema: Any, batches: list[Any]) -> memoryview:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+    return memoryview(sink.getvalue())
+
+
+# ---- reads
+def _parameters(question: read.Question[Any], params: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in params.items() if f"${name}" in question.sql}
+
+
+def _question(name: str) -> read.Question[Any]:
+    question = read.QUESTIONS.get(name)
+    if question is None:
+        raise WireError(f"no question {name!r}", todo="Client and hub differ in version.")
+    return question
+
+
+def ask(session: Session, question: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows of one question of ``read.py``."""
+    asked = _question(question)
+    return session.cursor.execute(asked.sql, _parameters(asked, params)).fetchall()
+
+
+def fetch(session: Session, question: str, params: dict[str, Any]) -> Bulk:
+    """The same rows as Arrow."""
+    asked = _question(question)
+    return Bulk(session.cursor.execute(asked.sql, _parameters(asked, params)).to_arrow_reader(20_000))
+
+
+def rows_of_run(session: Session, run_no: int, table: str, columns: list[str]) -> Bulk:
+    """A closed run's rows of one artifact table in stored order: what its digest was taken over."""
+    return Bulk(query.run_rows(session.cursor, run_no, table, columns))
+
+
+def slice_counts(session: Session, **args: Any) -> list[tuple[Any, ...]]:
+    """Paired counts of two models' scores for each predicate."""
+    return query.slice_counts(session.cursor, **args)
+
+
+def sql(session: Session, text: str, limit: int = 10_000, seconds: float = 30.0) -> dict[str, Any]:
+    """One SELECT of the client's own, in a read-only transaction, with limits."""
+    if session.role != "owner" and session.shared.queues.any_blind():
+        raise RoleError("sql needs the owner's role while a blind queue is open", todo="Ask the owner.")
+    return query.client_sql(session.shared.database.connection, text, limit=limit, seconds=seconds)
+
+
+def chain(session: Session) -> dict[str, Any]:
+    """The state of the hash chain, and every fault in it."""
+    database = session.shared.database
+    head = session.cursor.execute("select seq, hash from event order by seq desc limit 1").fetchone()
+    return {"faults": verify_chain(session.cursor, database.root), "head": list(head or (0, database.root))}
+
+
+# ---- acts and artifacts
+def act(session: Session, id: str, project: str, kind: str, payload: dict[str, Any]) -> dict[str, Any]:  # noqa: A002 - the field's name
+    """Put one act on the ledger; the event, for a run its number, for an undo what it undid."""
+    shared = session.shared
+    event = shared.database.apply(id, project, kind, payload, session.actor, session.claimed)
+    answer: dict[str, Any] = {"seq": event.seq, "hash": event.hash, "at_us": event.at_us}
+    if kind == "verdict":
+        mark = letter(payload["verdict"], payload.get("reason"))
+        shared.queues.judged(project, payload["queue"], session.who, payload["subject"], mark)
+    elif kind in ("undo", "redo"):
+        shared.queues.forget(project, session.who)
+        answer["undone"] = _undone(session, event.payload)
+    elif kind == "run.open":
+        found = session.cursor.execute("select run_no from run_opened where seq = ?", [event.seq]).fetchone()
+        answer["run_no"] = found[0] if found else 0
+    return answer
+
+
+def _undone(session: Session, payload: str) -> dict[str, Any]:
+    """What an undo or redo was about, so that the screen can name it and go there."""
+    target = session.shared.database.event(msgspec.json.decode(payload)["target"])
+    if target.kind == "undo":
+        target = session.shared.database.event(msgspec.json.decode(target.payload)["target"])
+    return {"seq": target.seq, "kind": target.kind, **msgspec.json.decode(target.payload)}
+
+
+def append(session: Session, run_no: int, table: str, first_seq: int, arrow: bytes) -> int:
+    """Append an Arrow stream to an open run of one's own."""
+    import pyarrow as pa
+
+    try:
+        batch = pa.ipc.open_stream(arrow).read_all()
+    except pa.ArrowInvalid as error:
+        raise InputError(f"not an Arrow stream: {error}") from error
+    return session.shared.database.append(run_no, table, first_seq, batch, session.who)
+
+
+# ---- queues
+def open_queue(session: Session, spec: dict[str, Any]) -> dict[str, Any]:
+    """Open a queue and say how long it is and how much of it the caller has judged."""
+    try:
+        wanted = msgspec.convert(spec, QueueSpec)
+    except msgspec.ValidationError as error:
+        raise InputError(f"not a queue: {error}") from error
+    queues, seq = session.shared.queues, session.shared.database.ledger.seq
+    queue = queues.open(session.cursor, wanted, session.who, seq)
+    return {"id": queue.id, "length": queue.length, "reviewed": queues.reviewed(session.cursor, queue), "seq": seq}
+
+
+def close_queue(session: Session, queue: str) -> None:
+    """Forget a queue."""
+    session.shared.queues.close(session.cursor, queue)
+
+
+def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    """List rows at positions low … high - 1, at most 1,000."""
+    if high - low > 1000:
+        raise InputError("a window has at most 1,000 rows")
+    return session.shared.queues.window(session.cursor, session.shared.queues.get(queue, session.who), low, high)
+
+
+def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
+    """Everything that may be seen of one subject."""
+    return session.shared.queues.detail(session.cursor, session.shared.queues.get(queue, session.who), position)
+
+
+def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:
+    """The next position that the caller has not judged."""
+    queues = session.shared.queues
+    return queues.unreviewed(session.cursor, queues.get(queue, session.who), position, 1 if step > 0 else -1)
+
+
+def find(session: Session, queue: str, text: str, position: int, step: int) -> int | None:
+    """The next position whose text contains ``text``."""
+    queues = session.shared.queues
+    return queues.find(session.cursor, queues.get(queue, session.who), text, position, 1 if step > 0 else -1)
+
+
+# ---- the hub itself
+def progress(session: Session, job: str, state: dict[str, Any]) -> None:
+    """Say how far a job is: scratch, shown on the home screen. An empty state ends it."""
+    if state:
+        session.shared.jobs[job] = state | {"actor": session.who}
+    else:
+        session.shared.jobs.pop(job, None)
+
+
+def jobs(session: Session) -> dict[str, dict[str, Any]]:
+    """The jobs that said how far they are."""
+    return dict(session.shared.jobs)
+
+
+def status(session: Session) -> dict[str, Any]:
+    """What the hub holds."""
+    database = session.shared.database
+    size = database.path.stat().st_size if database.path.exists() else 0
+    return {"path": str(database.path), "bytes": size, "events": database.ledger.seq, "owner": database.owner}
+
+
+def stop(session: Session) -> None:
+    """Ask the hub to leave."""
+    if session.role != "owner":
+        raise RoleError("only the owner stops a hub", todo=f"Ask {session.shared.database.owner}.")
+    session.shared.stop.set()
+
+
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "ask": ask,
+    "fetch": fetch,
+    "rows_of_run": rows_of_run,
+    "slice_counts": slice_counts,
+    "sql": sql,
+    "chain": chain,
+    "act": act,
+    "append": append,
+    "open_queue": open_queue,
+    "close_queue": close_queue,
+    "window": window,
+    "detail": detail,
+    "unreviewed": unreviewed,
+    "find": find,
+    "progress": progress,
+    "jobs": jobs,
+    "status": status,
+    "stop": stop,
+}
