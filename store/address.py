@@ -39,7 +39,9 @@ def socket_path(store: Path) -> Path:
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/spiritsafe-{os.getuid()}")  # noqa: S108 - private below
     runtime.mkdir(mode=0o700, exist_ok=True)
     if runtime.stat().st_uid != os.getuid():
-        raise StoreError("belongs to somebody else", where=str(runtime), todo="Set XDG_RUNTIME_DIR to a folder of yours.")
+        raise StoreError(
+            "belongs to somebody else", where=str(runtime), todo="Set XDG_RUNTIME_DIR to a folder of yours."
+        )
     return runtime / f"{digest(os.fsencode(store))[:32]}.sock"
 
 

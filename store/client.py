@@ -38,7 +38,9 @@ RETRIES = 5
 class Client:
     """A store, as everything above sees it."""
 
-    def __init__(self, path: Path, *, claimed: str | None = None, create: bool = False, start: bool = True) -> None:
+    def __init__(
+        self, path: Path, *, claimed: str | None = None, create: bool = False, start: bool = True
+    ) -> None:
         """Connect. Raises StoreError where there is no store or no hub can be had, RoleError where not ours to start."""
         self.path = path
         self._claimed, self._create, self._start = claimed, create, start
@@ -67,7 +69,11 @@ class Client:
             if started is None or (started.poll() not in (None, 0) and _ended_badly(self.path, started)):
                 started = self._start_hub()
             if time.monotonic() > deadline:
-                raise StoreError("its hub does not answer", where=str(self.path), todo=f"See {address.log_path(self.path)}.")
+                raise StoreError(
+                    "its hub does not answer",
+                    where=str(self.path),
+                    todo=f"See {address.log_path(self.path)}.",
+                )
             time.sleep(0.02)
 
     def _greet(self, channel: Channel) -> Welcome:
@@ -84,7 +90,9 @@ class Client:
         if not self.path.exists():
             if not self._create:
                 raise StoreError(
-                    "no store here", where=str(self.path), todo="`spiritsafe init` makes one; --store names another."
+                    "no store here",
+                    where=str(self.path),
+                    todo="`spiritsafe init` makes one; --store names another.",
                 )
             address.check_parent(self.path)
         elif self.path.stat().st_uid != os.getuid():
@@ -140,7 +148,9 @@ class Client:
                 self._drop()
                 if attempt == RETRIES - 1:
                     raise
-        raise StoreError("its hub keeps going away", where=str(self.path), todo=f"See {address.log_path(self.path)}.")
+        raise StoreError(
+            "its hub keeps going away", where=str(self.path), todo=f"See {address.log_path(self.path)}."
+        )
 
     def ask(self, question: Question[R], **params: Any) -> list[R]:
         """The records that answer a question."""
@@ -165,7 +175,9 @@ class Client:
         return self._request(op, args, None, finish)
 
     # ---- acts and runs
-    def act(self, kind: str, project: str, payload: dict[str, Any], *, act_id: str | None = None) -> dict[str, Any]:
+    def act(
+        self, kind: str, project: str, payload: dict[str, Any], *, act_id: str | None = None
+    ) -> dict[str, Any]:
         """Put one act on the ledger, exactly once however often it is sent."""
         answer: dict[str, Any] = self.call(
             "act", id=act_id or acts.new_id(), project=project, kind=kind, payload=payload
@@ -175,7 +187,12 @@ class Client:
     def run(self, project: str, stage: str, *, params: dict[str, Any], inputs: dict[str, Any]) -> Run:
         """Open a run; see ``Run``."""
         run_id = acts.new_id()
-        payload = {"run_id": run_id, "stage": stage, "params": acts.exact(params), "inputs": acts.exact(inputs)}
+        payload = {
+            "run_id": run_id,
+            "stage": stage,
+            "params": acts.exact(params),
+            "inputs": acts.exact(inputs),
+        }
         opened = self.act("run.open", project, payload)
         return Run(self, project, run_id, opened["run_no"])
 
@@ -212,7 +229,9 @@ class Run:
         names = list(columns_of(table))
         for start in range(0, batch.num_rows, self.BATCH):
             part = batch.slice(start, self.BATCH).select(names)
-            self._append(table, part, list(zip(*(column.to_pylist() for column in part.columns), strict=True)))
+            self._append(
+                table, part, list(zip(*(column.to_pylist() for column in part.columns), strict=True))
+            )
         return int(batch.num_rows)
 
     def _send(self, table: str, rows: list[tuple[Any, ...]]) -> None:
@@ -220,7 +239,9 @@ class Run:
 
         names, schema = columns_of(table), arrow_schema(table)
         columns = list(zip(*rows, strict=True)) or [() for _ in names]
-        arrays = [pa.array(values, schema.field(name).type) for name, values in zip(names, columns, strict=True)]
+        arrays = [
+            pa.array(values, schema.field(name).type) for name, values in zip(names, columns, strict=True)
+        ]
         self._append(table, pa.Table.from_arrays(arrays, schema=schema), rows)
 
     def _append(self, table: str, batch: pa.Table, rows: list[tuple[Any, ...]]) -> None:
@@ -257,7 +278,13 @@ def arrow_schema(table: str) -> pa.Schema:
     """The Arrow schema of an artifact table, from its record's annotations."""
     import pyarrow as pa
 
-    types = {"int": pa.int64(), "str": pa.string(), "float": pa.float64(), "bool": pa.bool_(), "bytes": pa.binary()}
+    types = {
+        "int": pa.int64(),
+        "str": pa.string(),
+        "float": pa.float64(),
+        "bool": pa.bool_(),
+        "bytes": pa.binary(),
+    }
     annotations = ARTIFACTS[table].__annotations__
     return pa.schema([(name, types[annotations[name].split(" ")[0]]) for name in columns_of(table)])
 
@@ -287,7 +314,9 @@ def _dial(path: Path) -> Channel | None:
         return None
     except PermissionError as error:
         sock.close()
-        raise RoleError("its hub is not open to you", where=str(path), todo="Ask its owner to add you to the group.") from error
+        raise RoleError(
+            "its hub is not open to you", where=str(path), todo="Ask its owner to add you to the group."
+        ) from error
     return Channel(sock)
 
 
@@ -304,5 +333,3 @@ def _ended_badly(path: Path, started: subprocess.Popen[bytes]) -> bool:
         where=str(path),
         todo=f"See {address.log_path(path)}.",
     )
-
-

@@ -49,7 +49,9 @@ class Database:
         con = self.connection
         fresh = not self._scalar("select count(*) from duckdb_tables() where table_name = 'meta'")
         if fresh and self._scalar("select count(*) from duckdb_tables() where not temporary"):
-            raise StoreError("is a DuckDB file, but no spiritsafe store", where=str(self.path), todo="Name another file.")
+            raise StoreError(
+                "is a DuckDB file, but no spiritsafe store", where=str(self.path), todo="Name another file."
+            )
         found = 0 if fresh else int(self._scalar("select value from meta where key = 'schema'"))
         if found > SCHEMA_VERSION:
             raise StoreError(
@@ -61,9 +63,19 @@ class Database:
         for number in range(found + 1, SCHEMA_VERSION + 1):
             con.execute((files("store.schema") / f"{number:04}.sql").read_text())
         if fresh:
-            con.execute("insert into meta values ('store_id', ?), ('owner', ?), ('schema', '1')", [acts.new_id(), owner])
-        views = "\n".join(f.read_text() for f in sorted(files("store.views").iterdir(), key=lambda f: f.name) if f.name.endswith(".sql"))
-        if digest(views.encode()) != (con.execute("select value from meta where key = 'views'").fetchone() or [""])[0]:
+            con.execute(
+                "insert into meta values ('store_id', ?), ('owner', ?), ('schema', '1')",
+                [acts.new_id(), owner],
+            )
+        views = "\n".join(
+            f.read_text()
+            for f in sorted(files("store.views").iterdir(), key=lambda f: f.name)
+            if f.name.endswith(".sql")
+        )
+        if (
+            digest(views.encode())
+            != (con.execute("select value from meta where key = 'views'").fetchone() or [""])[0]
+        ):
             con.execute(views)
             con.execute("delete from meta where key = 'views'")
             con.execute("insert into meta values ('views', ?)", [digest(views.encode())])
@@ -80,7 +92,9 @@ class Database:
             self.connection.close()
 
     # ---- acts
-    def apply(self, act_id: str, project: str, kind: str, payload: dict[str, Any], actor: str, claimed: str | None) -> Event:
+    def apply(
+        self, act_id: str, project: str, kind: str, payload: dict[str, Any], actor: str, claimed: str | None
+    ) -> Event:
         """Put one act on the ledger, exactly once; the event it made (or had made before).
 
         Raises InputError (not an act), RuleError and its kin (not allowed), ReusedIdError.
@@ -117,28 +131,51 @@ class Database:
             case acts.GiveVerdict():
                 earlier = "select count(*) from verdict_event where project = ? and queue = ? and subject = ? and actor = ?"
                 first = not self._scalar(earlier, [event.project, act.queue, act.subject, who])
-                values = [event.seq, event.project, who, event.at_us, act.queue, act.subject, act.verdict, act.reason, first]
+                values = [
+                    event.seq,
+                    event.project,
+                    who,
+                    event.at_us,
+                    act.queue,
+                    act.subject,
+                    act.verdict,
+                    act.reason,
+                    first,
+                ]
                 con.execute("insert into verdict_event values (?,?,?,?,?,?,?,?,?)", values)
             case acts.Undo():
-                con.execute("insert into undo_event values (?, ?)", [event.seq, msgspec.json.decode(event.payload)["target"]])
+                con.execute(
+                    "insert into undo_event values (?, ?)",
+                    [event.seq, msgspec.json.decode(event.payload)["target"]],
+                )
             case acts.OpenRun():
                 values = [event.seq, self.next_run, act.run_id, event.project, act.stage, who, event.at_us]
                 con.execute("insert into run_opened values (?,?,?,?,?,?,?)", values)
                 self.next_run += 1
             case acts.CloseRun():
-                con.execute("insert into run_closed values (?,?,?,?)", [event.seq, act.run_no, event.at_us, event.payload])
+                con.execute(
+                    "insert into run_closed values (?,?,?,?)",
+                    [event.seq, act.run_no, event.at_us, event.payload],
+                )
             case _:
                 pass
 
     def _allow(self, project: str, kind: str, act: acts.Act, actor: str) -> None:
         """Roles, existence and locks: what the hub enforces (the stages enforce the rest)."""
-        exists = self._scalar("select count(*) from event where kind = 'project.create' and project = ?", [project])
+        exists = self._scalar(
+            "select count(*) from event where kind = 'project.create' and project = ?", [project]
+        )
         if kind == "project.create" and exists:
             raise RuleError(f"project {project!r} exists already", todo="Choose another name, or use it.")
         if kind != "project.create" and not exists:
-            raise InputError(f"no project {project!r} in this store", todo="`spiritsafe init` makes one; `spiritsafe projects` lists them.")
+            raise InputError(
+                f"no project {project!r} in this store",
+                todo="`spiritsafe init` makes one; `spiritsafe projects` lists them.",
+            )
         if kind in acts.OWNER_ONLY and actor != self.owner:
-            raise RoleError(f"{kind} needs the owner's role; {actor} is a reviewer", todo=f"Ask {self.owner}.")
+            raise RoleError(
+                f"{kind} needs the owner's role; {actor} is a reviewer", todo=f"Ask {self.owner}."
+            )
         if isinstance(act, acts.CloseRun):
             self._allow_close(project, act)
 
@@ -152,7 +189,9 @@ class Database:
         for table in records.ARTIFACTS:
             rows, stated = self.next_seq(act.run_no, table), act.tables.get(table)
             if rows != (stated.rows if stated else 0):
-                raise RuleError(f"run {act.run_no} closes with {stated.rows if stated else 0} rows of {table}, the store has {rows}")
+                raise RuleError(
+                    f"run {act.run_no} closes with {stated.rows if stated else 0} rows of {table}, the store has {rows}"
+                )
 
     def event(self, seq: int) -> Event:
         """The event number ``seq``."""
@@ -230,10 +269,18 @@ def _open(path: Path) -> duckdb.DuckDBPyConnection:
         connection = duckdb.connect(str(path), config=config)
     except duckdb.IOException as error:
         if "lock" in str(error):
-            raise StoreError("is open in another process", where=str(path), todo="Close it there: one process holds a store.") from error
-        raise StoreError(f"cannot be opened: {error}", where=str(path), todo="Is it a store? Restore it from a backup.") from error
+            raise StoreError(
+                "is open in another process",
+                where=str(path),
+                todo="Close it there: one process holds a store.",
+            ) from error
+        raise StoreError(
+            f"cannot be opened: {error}", where=str(path), todo="Is it a store? Restore it from a backup."
+        ) from error
     except duckdb.Error as error:
-        raise StoreError(f"cannot be opened: {error}", where=str(path), todo="Restore it from a backup.") from error
+        raise StoreError(
+            f"cannot be opened: {error}", where=str(path), todo="Restore it from a backup."
+        ) from error
     connection.execute("set python_enable_replacements=false")
     connection.execute("attach ':memory:' as scratch")
     return connection

@@ -17,7 +17,8 @@ list, and only there, double quotes hold text too, and a bare word is text unles
 - *Truth.* A value alone is a condition: a number other than 0; a text other than ``''``, ``0``, ``false`` and
   ``no`` in any case; missing is false. Beside ``true`` or ``false`` a value is compared by this.
 - *Numbers.* Where either side is a number, the other is read as one; a text that is no number differs from
-  every number and is neither less nor greater. Numbers are doubles; one that is not finite (``1/0``) is missing.
+  every number and is neither less nor greater. Numbers are doubles; one not finite (``1/0``) is missing.
+  A text is a number as ``-12.5`` or ``1e-3`` is, without blanks, up to 99 digits and an exponent of 199.
 - *Metadata* has no type: two metadata values compare as numbers where both are, else as text, by code point.
 - ``~`` is "contains", in any case; ``matches`` takes an RE2 expression, found anywhere in the text.
 - ``min`` and ``max`` skip a missing operand; any other function or sum with one is missing.

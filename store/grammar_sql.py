@@ -68,6 +68,7 @@ class Piece:
     params: tuple[object, ...]
     type: str
     literal: bool = False
+    finite: bool = False  # a number that can be no infinity
 
 
 def compile_sql(expr: Expr, resolve: Resolve, metadata: str = "metadata") -> tuple[str, list[object]]:
@@ -186,7 +187,7 @@ def _literal(value: float | str | bool) -> Piece:
         return Piece("true" if value else "false", (), "bool", literal=True)
     if isinstance(value, str):
         return Piece("?", (value,), "text", literal=True)
-    return Piece("?", (float(value),), "number", literal=True)
+    return Piece("?", (float(value),), "number", literal=True, finite=True)
 
 
 def _bool(sql: str, *parts: Piece) -> Piece:
@@ -203,21 +204,20 @@ def _but_not(value: Piece, found: Piece) -> Piece:
 
 
 def _number(piece: Piece, where: Expr | None = None) -> Piece:
-    """The piece as a double; null where its text is no number. Text pieces are leaves, so naming one thrice
-    does not multiply."""
+    """The piece as a double; null where its text is no number. Named once: reading JSON is what costs."""
     if piece.type == "number":
         return piece
     if piece.type == "bool":
         raise GrammarError(f"a truth value is no number: {to_text(where) if where else piece.sql!r}")
     if piece.literal:
-        return Piece("cast(? as double)", (number_of_text(str(piece.params[0])),), "number", literal=True)
-    sql = f"CASE WHEN regexp_full_match({piece.sql}, '{NUMBER}') THEN try_cast({piece.sql} as double) END"
-    return _finite(Piece(sql, piece.params * 2, "number"))
+        return Piece("cast(? as double)", (number_of_text(str(piece.params[0])),), "number", finite=True)
+    sql = f"try_cast(regexp_extract({piece.sql}, '^{NUMBER}$') as double)"
+    return Piece(sql, piece.params, "number", finite=True)
 
 
 def _finite(piece: Piece) -> Piece:
     """A number that is not finite is missing. Only done where no number is made of the result again."""
-    if piece.type != "number" or piece.literal:
+    if piece.type != "number" or piece.finite:
         return piece
     return Piece(f"CASE WHEN isfinite({piece.sql}) THEN {piece.sql} END", piece.params * 2, "number")
 

@@ -28,7 +28,9 @@ from store.grammar_tree import (
     is_condition,
 )
 
-NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"  # a text that is a number, in both twins
+# A text that is a number, in both twins. Bounded, so that what matches is always a finite double (DuckDB's own
+# cast takes blanks, underscores and "nan" too).
+NUMBER = r"[+-]?([0-9]{1,99}(\.[0-9]{0,99})?|\.[0-9]{1,99})([eE][+-]?([0-9]{1,2}|1[0-9]{2}))?"
 FALSE_TEXTS = frozenset(["", "0", "false", "no"])
 
 _NUMBER = re.compile(NUMBER)
@@ -78,9 +80,8 @@ def reader(expr: Expr) -> Reader:
 
 
 def number_of_text(text: str) -> float | None:
-    """The number that ``text`` is, None where it is none or too large."""
-    value = float(text) if _NUMBER.fullmatch(text) else math.inf
-    return value if math.isfinite(value) else None
+    """The number that ``text`` is; None where it is none, or has over 99 digits or an exponent over 199."""
+    return float(text) if _NUMBER.fullmatch(text) else None
 
 
 def text_of_json(value: object) -> Untyped | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from store import acts
@@ -74,7 +75,7 @@ class Ledger:
         at_us = max(time.time_ns() // 1000, self.at_us)
         text = canonical_text(payload)
         event = Event(self.seq + 1, act_id, project, kind, actor, claimed, at_us, text, self.head, "")
-        return Event(*[*_fields(event)[:-1], event_hash(event)])
+        return replace(event, hash=event_hash(event))
 
     def insert(self, cursor: DuckDBPyConnection, event: Event) -> None:
         """Write the event's row, in the caller's transaction."""
@@ -86,7 +87,9 @@ class Ledger:
         self.ids[event.id] = event.seq
         self._stack(event.kind, (event.project, reviewer(event.actor, event.claimed)), event.seq, target)
 
-    def earlier(self, cursor: DuckDBPyConnection, act_id: str, project: str, kind: str, payload: object) -> int | None:
+    def earlier(
+        self, cursor: DuckDBPyConnection, act_id: str, project: str, kind: str, payload: object
+    ) -> int | None:
         """Seq of the event that ``act_id`` already made, None if it is new.
 
         Raises ReusedIdError when the id stands for another act. An undo's payload is completed by the hub,
@@ -140,6 +143,8 @@ def verify_chain(cursor: DuckDBPyConnection, root: str) -> list[str]:
             if event.previous != previous:
                 faults.append(f"event {event.seq} does not follow event {event.seq - 1}: the chain is cut")
             if event_hash(event) != event.hash:
-                faults.append(f"event {event.seq} ({event.kind} by {event.actor}) was changed after it was written")
+                faults.append(
+                    f"event {event.seq} ({event.kind} by {event.actor}) was changed after it was written"
+                )
             previous, expected = event.hash, event.seq + 1
     return faults

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 # Functions that change state or hide a statement in a string, whatever the transaction.
-REFUSED_FUNCTIONS = frozenset({"checkpoint", "force_checkpoint", "query", "query_table", "nextval", "setseed"})
+REFUSED_FUNCTIONS = frozenset(
+    {"checkpoint", "force_checkpoint", "query", "query_table", "nextval", "setseed"}
+)
 MAX_ROWS = 1_000_000
 
 
@@ -41,7 +43,9 @@ def client_sql(connection: DuckDBPyConnection, text: str, *, limit: int, seconds
         names = [column[0] for column in cursor.description or []]
         rows = cursor.fetchmany(min(limit, MAX_ROWS) + 1)
     except duckdb.InterruptException as error:
-        raise RuleError(f"took longer than {seconds:g} s and was stopped", todo="Narrow it, or raise --seconds.") from error
+        raise RuleError(
+            f"took longer than {seconds:g} s and was stopped", todo="Narrow it, or raise --seconds."
+        ) from error
     except duckdb.TransactionException as error:
         raise RuleError("would write to the store", todo="Only SELECT is allowed here.") from error
     except duckdb.Error as error:
@@ -49,7 +53,11 @@ def client_sql(connection: DuckDBPyConnection, text: str, *, limit: int, seconds
     finally:
         timer.cancel()
         cursor.close()
-    return {"columns": names, "rows": [[_plain(v) for v in row] for row in rows[:limit]], "more": len(rows) > limit}
+    return {
+        "columns": names,
+        "rows": [[_plain(v) for v in row] for row in rows[:limit]],
+        "more": len(rows) > limit,
+    }
 
 
 def _refuse_unless_select(cursor: DuckDBPyConnection, text: str) -> None:
@@ -137,8 +145,12 @@ def slice_counts(
         " where s.project = ? and s.run_id = ? and s.metric = ? and s.model = ? and t.model = ?"
     )
     values = [project, run_id, metric, student, teacher]
-    if cursor.execute(f"select 1 {base} and (s.value not in (0, 1) or t.value not in (0, 1)) limit 1", values).fetchone():  # noqa: S608
-        raise InputError(f"metric {metric!r} is not binary", todo="No method for such a gate row is built yet.")
+    if cursor.execute(
+        f"select 1 {base} and (s.value not in (0, 1) or t.value not in (0, 1)) limit 1", values
+    ).fetchone():  # noqa: S608
+        raise InputError(
+            f"metric {metric!r} is not binary", todo="No method for such a gate row is built yet."
+        )
     found = []
     for predicate in predicates:
         where, more = (

@@ -83,8 +83,12 @@ def _audit_rows(
     cursor: DuckDBPyConnection, spec: QueueSpec, members: Sequence[tuple[int, int | None]], me: str
 ) -> list[Shown]:
     del spec, me
-    outputs = by_key(cursor, "output", "output_key", f"output_id, arrival_key, left(text, {HEAD})", [k for k, _ in members])
-    prompts = by_key(cursor, "arrival", "arrival_key", f"left(text, {HEAD})", [row[1] for row in outputs.values()])
+    outputs = by_key(
+        cursor, "output", "output_key", f"output_id, arrival_key, left(text, {HEAD})", [k for k, _ in members]
+    )
+    prompts = by_key(
+        cursor, "arrival", "arrival_key", f"left(text, {HEAD})", [row[1] for row in outputs.values()]
+    )
     return [Shown(outputs[k][0], (prompts[outputs[k][1]][0], outputs[k][2])) for k, _ in members]
 
 
@@ -92,7 +96,16 @@ ARRIVAL_COLUMNS = "text, messages, reference, source, split, metadata, prompt_id
 
 
 def _output_dict(row: tuple[Any, ...]) -> dict[str, Any]:
-    names = ("output_id", "arrival_key", "model", "text", "finish_reason", "tokens_out", "latency_us", "logprobs")
+    names = (
+        "output_id",
+        "arrival_key",
+        "model",
+        "text",
+        "finish_reason",
+        "tokens_out",
+        "latency_us",
+        "logprobs",
+    )
     return dict(zip(names, row, strict=True))
 
 
@@ -138,7 +151,11 @@ def student_first(seed: int, subject: str, me: str) -> bool:
 
 
 def _disagreement_pairs(
-    cursor: DuckDBPyConnection, spec: QueueSpec, members: Sequence[tuple[int, int | None]], columns: str, me: str
+    cursor: DuckDBPyConnection,
+    spec: QueueSpec,
+    members: Sequence[tuple[int, int | None]],
+    columns: str,
+    me: str,
 ) -> list[tuple[str, int, tuple[Any, ...], tuple[Any, ...], bool]]:
     keys = [k for pair in members for k in pair if k is not None]
     rows = by_key(cursor, "output", "output_key", f"output_id, arrival_key, prompt_id, {columns}", keys)
@@ -163,7 +180,9 @@ def _disagreement_rows(
 def _disagreement_detail(
     cursor: DuckDBPyConnection, spec: QueueSpec, member: tuple[int, int | None], me: str, revealed: bool
 ) -> dict[str, Any]:
-    (subject, key, left, right, swap) = _disagreement_pairs(cursor, spec, [member], "text, model, latency_us", me)[0]
+    (subject, key, left, right, swap) = _disagreement_pairs(
+        cursor, spec, [member], "text, model, latency_us", me
+    )[0]
     arrival = _arrival_dict(by_key(cursor, "arrival", "arrival_key", ARRIVAL_COLUMNS, [key])[key], revealed)
     outputs = []
     for row, role in ((left, "student" if swap else "teacher"), (right, "teacher" if swap else "student")):
@@ -218,7 +237,9 @@ def _edge_detail(
         [spec.run_id, member[1], field],
     ).fetchall()
     split = "select list(distinct split order by split) from arrivals where project = ? and prompt_id = ?"
-    splits = [(cursor.execute(split, [spec.project, i]).fetchone() or ([],))[0] or [] for i in (left_id, right_id)]
+    splits = [
+        (cursor.execute(split, [spec.project, i]).fetchone() or ([],))[0] or [] for i in (left_id, right_id)
+    ]
     return {
         "subject": edge_subject(left_id, right_id),
         "field": field,
@@ -247,7 +268,9 @@ def _event_rows(
     shown = []
     for key, _ in members:
         act_id, at_us, actor, claimed, kind, payload = rows[key]
-        shown.append(Shown(act_id, (str(key), str(at_us), f"{actor}/{claimed}" if claimed else actor, kind, payload)))
+        shown.append(
+            Shown(act_id, (str(key), str(at_us), f"{actor}/{claimed}" if claimed else actor, kind, payload))
+        )
     return shown
 
 
@@ -261,12 +284,8 @@ def _event_detail(
 
 
 # The same ids as ``disagreement_subject`` and ``edge_subject``, in SQL (ids are hex, so the JSON needs no escapes).
-_DISAGREEMENT_SUBJECT = (
-    """left(sha256('["disagreement","' || s.prompt_id || '","' || ot.output_id || '","' || os.output_id || '"]'), 32)"""
-)
-_EDGE_SUBJECT = (
-    """left(sha256('["edge","' || least(e.left_id, e.right_id) || '","' || greatest(e.left_id, e.right_id) || '"]'), 32)"""
-)
+_DISAGREEMENT_SUBJECT = """left(sha256('["disagreement","' || s.prompt_id || '","' || ot.output_id || '","' || os.output_id || '"]'), 32)"""
+_EDGE_SUBJECT = """left(sha256('["edge","' || least(e.left_id, e.right_id) || '","' || greatest(e.left_id, e.right_id) || '"]'), 32)"""
 
 _TEXT = {
     "prompt": Column("a.text", "text"),
@@ -290,11 +309,15 @@ KINDS: dict[str, Kind] = {
         values=lambda spec: [spec.project, spec.model],
         order="o.output_key",
         subject_sql="o.output_id",
-        columns=_TEXT | _MINE | {"output": Column("o.text", "text"), "tokens": Column("o.tokens_out", "number")},
+        columns=_TEXT
+        | _MINE
+        | {"output": Column("o.text", "text"), "tokens": Column("o.tokens_out", "number")},
         open_columns={
             "source": Column("a.source", "text"),
             "latency_ms": Column("o.latency_us / 1000.0", "number"),
-            "checked": Column("(select bool_and(c.passed) from check_result c where c.output_key = o.output_key)", "bool"),
+            "checked": Column(
+                "(select bool_and(c.passed) from check_result c where c.output_key = o.output_key)", "bool"
+            ),
         },
         rows=_audit_rows,
         detail=_audit_detail,

@@ -95,12 +95,11 @@ class Queues:
         return queue
 
     def _extents(self, cursor: DuckDBPyConnection, spec: QueueSpec) -> list[Extent] | None:
-        runs = (
-            "from output where model = ? and run_no in (select run_no from closed_run where project = ?)"
-        )
+        runs = "from output where model = ? and run_no in (select run_no from closed_run where project = ?)"
         values = [spec.model, spec.project]
         whole = cursor.execute(
-            f"select run_no, min(output_key), max(output_key), count(*) {runs} group by run_no order by run_no", values  # noqa: S608
+            f"select run_no, min(output_key), max(output_key), count(*) {runs} group by run_no order by run_no",
+            values,  # noqa: S608
         ).fetchall()
         ranges = [(low, n) for _, low, high, n in whole]
         if any(high - low + 1 != n for _, low, high, n in whole):
@@ -165,7 +164,8 @@ class Queues:
         key = (project, kind, reviewer)
         if key not in self._marks:
             rows = cursor.execute(
-                "select subject, verdict, reason from current_verdict where project = ? and queue = ? and actor = ?", key
+                "select subject, verdict, reason from current_verdict where project = ? and queue = ? and actor = ?",
+                key,
             ).fetchall()
             self._marks[key] = {subject: letter(verdict, reason) for subject, verdict, reason in rows}
         return self._marks[key]
@@ -182,13 +182,17 @@ class Queues:
             del self._marks[key]
 
     # ---- looking
-    def window(self, cursor: DuckDBPyConnection, queue: Queue, low: int, high: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    def window(
+        self, cursor: DuckDBPyConnection, queue: Queue, low: int, high: int
+    ) -> list[tuple[int, str, str, tuple[str, ...]]]:
         """Rows (position, subject, mark, cells) at positions low … high - 1."""
         members = queue.members(cursor, low, high)
         shown = queue.kind.rows(cursor, queue.spec, members, queue.reviewer)
         marks = self.marks(cursor, queue.spec.project, queue.spec.kind, queue.reviewer)
         first = max(0, low)
-        return [(first + i, row.subject, marks.get(row.subject, ""), row.cells) for i, row in enumerate(shown)]
+        return [
+            (first + i, row.subject, marks.get(row.subject, ""), row.cells) for i, row in enumerate(shown)
+        ]
 
     def detail(self, cursor: DuckDBPyConnection, queue: Queue, position: int) -> dict[str, Any]:
         """Everything the reviewer may see of one subject; more once it is judged, or in an open queue."""
@@ -203,7 +207,9 @@ class Queues:
             found = queue.kind.detail(cursor, queue.spec, members[0], queue.reviewer, True)
         others = "select actor, verdict, reason, at_us from current_verdict where project = ? and queue = ? and subject = ? order by seq"
         found["verdicts"] = (
-            cursor.execute(others, [queue.spec.project, queue.spec.kind, subject]).fetchall() if revealed else None
+            cursor.execute(others, [queue.spec.project, queue.spec.kind, subject]).fetchall()
+            if revealed
+            else None
         )
         found["comments"] = cursor.execute(
             "select actor, at_us, text from comment where project = ? and subject = ? and (? or actor = ?) order by seq",
@@ -227,10 +233,14 @@ class Queues:
             at = low + len(subjects) if step > 0 else low - 1
         return None
 
-    def _subjects(self, cursor: DuckDBPyConnection, queue: Queue, members: Sequence[tuple[int, int | None]]) -> list[str]:
+    def _subjects(
+        self, cursor: DuckDBPyConnection, queue: Queue, members: Sequence[tuple[int, int | None]]
+    ) -> list[str]:
         return [row.subject for row in queue.kind.rows(cursor, queue.spec, members, queue.reviewer)]
 
-    def find(self, cursor: DuckDBPyConnection, queue: Queue, text: str, position: int, step: int) -> int | None:
+    def find(
+        self, cursor: DuckDBPyConnection, queue: Queue, text: str, position: int, step: int
+    ) -> int | None:
         """The next position after ``position`` whose shown texts contain ``text`` (case-insensitive), wrapping."""
         members, values = _searchable(queue)
         needle = text.lower()
@@ -298,7 +308,9 @@ def _searchable(queue: Queue) -> tuple[str, list[Any]]:
             texts = "contains(lower(o.text), ?) or contains(lower(a.text), ?)"
             join = "join output o on o.output_key = q.key join arrival a using (arrival_key)"
         case "duplicates":
-            texts = "contains(lower(coalesce(a.text, o.text)), ?) or contains(lower(coalesce(b.text, p.text)), ?)"
+            texts = (
+                "contains(lower(coalesce(a.text, o.text)), ?) or contains(lower(coalesce(b.text, p.text)), ?)"
+            )
             join = (
                 "join edge e on e.edge_key = q.key"
                 " left join arrival a on e.field = 'prompt' and a.arrival_key = e.left_key"
@@ -312,7 +324,8 @@ def _searchable(queue: Queue) -> tuple[str, list[Any]]:
     if queue.extents is None:
         return f"select q.pos from scratch.{queue.table} q {join} where ({texts})", []  # noqa: S608
     source = " union all ".join(
-        ["select output_key - ? + ? as pos, output_key as key from output where output_key between ? and ?"] * len(queue.extents)
+        ["select output_key - ? + ? as pos, output_key as key from output where output_key between ? and ?"]
+        * len(queue.extents)
     )
     values = [v for first, key, count in queue.extents for v in (key, first, key, key + count - 1)]
     return f"select q.pos from ({source}) q {join} where ({texts})", values  # noqa: S608

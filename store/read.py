@@ -61,6 +61,7 @@ class Model:
 class LockedContract:
     """One locked version of the contract."""
 
+    seq: int
     version: int
     hash: str
     contract: str
@@ -221,6 +222,15 @@ class VerdictRow:
 
 
 @dataclass(frozen=True, slots=True)
+class PairVerdict:
+    """A current verdict on a near-duplicate pair; ``shown`` is a JSON array of the ids, the chosen one first."""
+
+    subject: str
+    verdict: str
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
 class Tally:
     """Current verdicts of one queue kind by outcome."""
 
@@ -229,6 +239,16 @@ class Tally:
     reason: int | None
     actor: str
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class TriageRow:
+    """Disagreement verdicts by who was better (a model), or both, or neither with its reason."""
+
+    outcome: str
+    reason: int | None
+    count: int
+    revealed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +261,18 @@ class DecisionRow:
     outcome: str
     rationale: str
     record_sha256: str
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventRow:
+    """An event with, where its kind has one, its typed copy and the same made from the payload."""
+
+    seq: int
+    kind: str
+    payload: str
+    copy: str | None
+    original: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +283,11 @@ class Head:
     hash: str
 
 
-PROJECTS = Question("projects", Project, "select project, title, retrospective, owner, created_us from project order by created_us")
+PROJECTS = Question(
+    "projects",
+    Project,
+    "select project, title, retrospective, owner, created_us from project order by created_us",
+)
 RUNS = Question(
     "runs",
     Run,
@@ -267,7 +303,7 @@ MODELS = Question(
 CONTRACTS = Question(
     "contracts",
     LockedContract,
-    "select version, hash, contract, actor, at_us from contract where project = $project order by version",
+    "select seq, version, hash, contract, actor, at_us from contract where project = $project order by version",
 )
 COUNTS = Question(
     "counts",
@@ -342,22 +378,66 @@ VERDICTS = Question(
     "select seq, queue, subject, actor, verdict, reason, at_us from current_verdict"
     " where project = $project and ($queue is null or queue = $queue) order by seq",
 )
+PAIR_VERDICTS = Question(
+    "pair_verdicts",
+    PairVerdict,
+    "select v.subject, v.verdict, e.payload->>'shown' from current_verdict v join event e using (seq)"
+    " where v.project = $project and v.queue = 'duplicates' order by v.seq",
+)
+# As of a ledger seq (null: now), so that a record can be recomputed after people went on working.
+_VERDICTS_THEN = """
+    select v.* from verdict_event v
+    where v.project = $project and v.seq <= coalesce($seq, v.seq) and not exists (
+        select 1 from undo_event u
+        where u.target = v.seq and u.seq <= coalesce($seq, u.seq) and not exists (
+            select 1 from undo_event r where r.target = u.seq and r.seq <= coalesce($seq, r.seq)))
+    qualify row_number() over (partition by v.queue, v.subject, v.actor order by v.seq desc) = 1
+"""
 TALLIES = Question(
     "tallies",
     Tally,
-    "select queue, verdict, reason, actor, count(*) from current_verdict where project = $project group by all order by all",
+    f"select queue, verdict, reason, actor, count(*) from ({_VERDICTS_THEN}) group by all order by all",  # noqa: S608
+)
+TRIAGE = Question(
+    "triage",
+    TriageRow,
+    f"""select case v.verdict when 'left' then l.model when 'right' then r.model else v.verdict end as outcome,
+        v.reason, count(*), count(*) filter (where e.payload->>'revealed' = 'true')
+    from ({_VERDICTS_THEN}) v join event e using (seq)
+    left join (select distinct output_id, model from outputs where project = $project) l on l.output_id = e.payload->'shown'->>0
+    left join (select distinct output_id, model from outputs where project = $project) r on r.output_id = e.payload->'shown'->>1
+    where v.queue = 'disagreements' group by all order by all""",  # noqa: S608
 )
 DECISIONS = Question(
     "decisions",
     DecisionRow,
-    "select seq, at_us, actor, outcome, rationale, record_sha256 from decision where project = $project order by seq",
+    "select seq, at_us, actor, outcome, rationale, record_sha256, record from decision where project = $project order by seq",
 )
-HEAD = Question("head", Head, "select seq, hash from event order by seq desc limit 1")
+EVENTS = Question(
+    "events",
+    EventRow,
+    """select e.seq, e.kind, e.payload,
+        case e.kind when 'verdict' then concat_ws(' ', v.queue, v.subject, v.verdict, v.reason, v.project, v.at_us)
+            when 'undo' then u.target::varchar when 'redo' then u.target::varchar
+            when 'run.open' then concat_ws(' ', o.run_id, o.stage, o.project)
+            when 'run.close' then concat_ws(' ', c.run_no, c.summary) end,
+        case e.kind when 'verdict' then concat_ws(' ', e.payload->>'queue', e.payload->>'subject', e.payload->>'verdict',
+                e.payload->>'reason', e.project, e.at_us)
+            when 'undo' then e.payload->>'target' when 'redo' then e.payload->>'target'
+            when 'run.open' then concat_ws(' ', e.payload->>'run_id', e.payload->>'stage', e.project)
+            when 'run.close' then concat_ws(' ', e.payload->>'run_no', e.payload) end
+    from event e left join verdict_event v using (seq) left join undo_event u on u.seq = e.seq
+    left join run_opened o on o.seq = e.seq left join run_closed c on c.seq = e.seq
+    where e.project = $project order by e.seq""",
+)
+HEAD = Question(
+    "head", Head, "select seq, hash from event where seq <= coalesce($seq, seq) order by seq desc limit 1"
+)
 
 QUESTIONS: dict[str, Question[object]] = {
     q.name: q  # type: ignore[misc]
     for q in (
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
-        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, TALLIES, DECISIONS, HEAD,
+        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, EVENTS, HEAD,
     )
 }  # fmt: skip

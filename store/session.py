@@ -203,7 +203,12 @@ def open_queue(session: Session, spec: dict[str, Any]) -> dict[str, Any]:
         raise InputError(f"not a queue: {error}") from error
     queues, seq = session.shared.queues, session.shared.database.ledger.seq
     queue = queues.open(session.cursor, wanted, session.who, seq)
-    return {"id": queue.id, "length": queue.length, "reviewed": queues.reviewed(session.cursor, queue), "seq": seq}
+    return {
+        "id": queue.id,
+        "length": queue.length,
+        "reviewed": queues.reviewed(session.cursor, queue),
+        "seq": seq,
+    }
 
 
 def close_queue(session: Session, queue: str) -> None:
@@ -215,12 +220,16 @@ def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int,
     """List rows at positions low … high - 1, at most 1,000."""
     if high - low > 1000:
         raise InputError("a window has at most 1,000 rows")
-    return session.shared.queues.window(session.cursor, session.shared.queues.get(queue, session.who), low, high)
+    return session.shared.queues.window(
+        session.cursor, session.shared.queues.get(queue, session.who), low, high
+    )
 
 
 def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
     """Everything that may be seen of one subject."""
-    return session.shared.queues.detail(session.cursor, session.shared.queues.get(queue, session.who), position)
+    return session.shared.queues.detail(
+        session.cursor, session.shared.queues.get(queue, session.who), position
+    )
 
 
 def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:

@@ -12,12 +12,14 @@ At most one query is under way. Where a terminal never answers, a frame counts a
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
 from typing import Any, ClassVar
 
+from rich.console import RenderableType
 from textual import events
-from textual.app import App, RenderableType, ReturnType
+from textual.app import App, ReturnType
 from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
@@ -27,7 +29,7 @@ QUERY = "\x1b[6n"
 # Bytes that may be on their way: ten cursor moves, or one page. At 16 kB/s they take 0.03 s.
 AHEAD = 512
 # An answer later than this was lost, or will never come: do not freeze the screen for it.
-PATIENCE = 3.0
+PATIENCE = 10.0
 FIRST_PATIENCE = 1.0
 
 
@@ -43,23 +45,23 @@ class Frames:
         self._asked_at = 0.0
         self._seen: deque[tuple[float, int]] = deque([(0.0, 0)], maxlen=64)
         self._deaf = False
+        self._lock = threading.Lock()  # answers come in the input thread
 
     @property
     def busy(self) -> bool:
         """Whether the line still carries an older frame, so that painting now would queue a stale one."""
-        if self._asked is None or sum(size for _, size in self._ahead) <= AHEAD:
-            return False
-        if time.monotonic() - self._asked_at > (PATIENCE if self.answers else FIRST_PATIENCE):
-            self._give_up()
-            return False
-        return True
+        with self._lock:
+            self._lose_patience()
+            return self._asked is not None and sum(size for _, size in self._ahead) > AHEAD
 
     @property
     def seen(self) -> int:
         """The last frame the terminal showed before the key now being handled was pressed."""
-        if self._key_time is None:
-            return self._seen[-1][1]
-        return next((no for at, no in reversed(self._seen) if at <= self._key_time), 0)
+        with self._lock:
+            self._lose_patience()
+            if self._key_time is None:
+                return self._seen[-1][1]
+            return next((no for at, no in reversed(self._seen) if at <= self._key_time), 0)
 
     def key(self, at: float | None) -> None:
         """From here on judge by what had been seen when a key was pressed, or (``None``) by now."""
@@ -67,27 +69,29 @@ class Frames:
 
     def close(self, size: int) -> bool:
         """A frame of ``size`` bytes was written; return whether to send the query behind it."""
-        self.sent += 1
-        if self._deaf:
-            self._see(self.sent, time.monotonic())
-            return False
-        self._ahead.append((self.sent, size))
-        if self._asked is None:
+        with self._lock:
+            self.sent += 1
+            if self._deaf:
+                self._see(self.sent, time.monotonic())
+                return False
+            self._ahead.append((self.sent, size))
+            if self._asked is not None:
+                return False
             self._ask()
             return True
-        return False
 
     def answered(self, at: float) -> bool:
         """The terminal answered; return whether to ask again for frames written since."""
-        if self._asked is None:
-            return False
-        self.answers, self._deaf = True, False
-        self._see(self._asked, at)
-        self._asked = None
-        if self._ahead:
+        with self._lock:
+            if self._asked is None:
+                return False
+            self.answers, self._deaf = True, False
+            self._see(self._asked, at)
+            self._asked = None
+            if not self._ahead:
+                return False
             self._ask()
             return True
-        return False
 
     def _ask(self) -> None:
         self._asked, self._asked_at = self.sent, time.monotonic()
@@ -97,11 +101,13 @@ class Frames:
             self._ahead.popleft()
         self._seen.append((at, number))
 
-    def _give_up(self) -> None:
-        """Stop waiting; a terminal that never answered is not asked again."""
-        self._deaf = not self.answers
-        self._see(self.sent, time.monotonic())
-        self._asked = None
+    def _lose_patience(self) -> None:
+        """Stop waiting for an answer long overdue; a terminal that never answered is not asked again."""
+        overdue = time.monotonic() - self._asked_at > (PATIENCE if self.answers else FIRST_PATIENCE)
+        if self._asked is not None and overdue:
+            self._deaf = not self.answers
+            self._see(self.sent, time.monotonic())
+            self._asked = None
 
 
 class QuietDriver(LinuxDriver):
@@ -131,7 +137,9 @@ class QuietApp(App[ReturnType]):
 
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
 
-    def __init__(self, *, driver_class: type[Driver] | None = None, ansi_color: bool = True, **options: Any) -> None:
+    def __init__(
+        self, *, driver_class: type[Driver] | None = None, ansi_color: bool = True, **options: Any
+    ) -> None:
         self.frames = Frames()
         super().__init__(driver_class=driver_class or QuietDriver, ansi_color=ansi_color, **options)
         self.animation_level = "none"
@@ -156,7 +164,8 @@ class QuietApp(App[ReturnType]):
         before = driver.written if isinstance(driver, QuietDriver) else 0
         super()._display(screen, renderable)
         if not isinstance(driver, QuietDriver):
-            self.frames.close(0)
+            if self.frames.close(0):  # no terminal (tests): what was painted counts as seen
+                self.frames.answered(time.monotonic())
         elif driver.written != before and self.frames.close(driver.written - before):
             driver.write(QUERY)
 

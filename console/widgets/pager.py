@@ -17,6 +17,7 @@ from textual.events import Resize
 from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
+from textual.timer import Timer
 from textual.widget import Widget
 
 from console.text import cells, fit, visible
@@ -24,6 +25,8 @@ from console.widgets.frames import QuietApp
 from console.windows import Cursor, Windows
 
 GUTTER = 2  # cells: the cursor, the mark
+# A page whose rows are under way waits so long before it is painted as ``…``: usually it is painted once.
+HOLD = 0.03
 PLAIN = Style()
 TITLE = Style(bold=True, underline=True)
 
@@ -74,6 +77,8 @@ class Pager(Widget, can_focus=True):
         self._drawn: deque[tuple[int, int]] = deque(maxlen=64)  # frame, position of the cursor row in it
         self._lines: list[str] = []
         self._reach: list[int] = []
+        self._lines_top = 0  # the page that ``_lines`` shows: not the cursor's while that one is held
+        self._held: Timer | None = None
 
     # ---- what it shows
 
@@ -97,7 +102,7 @@ class Pager(Widget, can_focus=True):
         self._marks.clear()
         self._drawn.clear()
         self._cursor = Cursor(length, self._page_height(), position)
-        self._repaint()
+        self._turn()
 
     def put(self, window_no: int, rows: Sequence[Any], source: int | None = None) -> None:
         """Take the rows of a window; those of an older source (``Need.source``) are dropped."""
@@ -106,7 +111,7 @@ class Pager(Widget, can_focus=True):
         self._windows.put(window_no, rows)
         lo, hi = self._windows.bounds(window_no)
         if lo < self._cursor.top + self._cursor.height and hi > self._cursor.top:
-            self._repaint()
+            self._turn()
 
     def failed(self, window_no: int, source: int | None = None) -> None:
         """A fetch failed: its rows stay ``…`` until the next move asks again."""
@@ -173,7 +178,7 @@ class Pager(Widget, can_focus=True):
         before = self._cursor.position
         flipped = move()
         if flipped:
-            self._repaint()
+            self._turn()
         elif self._cursor.position != before:
             self._refresh_gutter(before)
             self._refresh_gutter(self._cursor.position)
@@ -201,12 +206,24 @@ class Pager(Widget, can_focus=True):
         self._lines.clear()
         self._repaint()
 
+    def _turn(self) -> None:
+        """Paint the page, but hold it for a moment while its rows are under way."""
+        self._fetch()
+        if self._windows.here(self._cursor.top, self._cursor.top + self._cursor.height):
+            self._repaint()
+        elif self._held is None:
+            self._held = self.set_timer(HOLD, self._repaint)
+
     def _repaint(self) -> None:
         """Format the page anew and refresh the lines that differ, as far as either text reaches."""
+        if self._held is not None:
+            self._held.stop()
+            self._held = None
         width, height = self.size
         if not width:
             return
         self._fetch()
+        self._lines_top = self._cursor.top
         old, self._lines = self._lines, [self._line(y) for y in range(height)]
         reaches = [len(line.rstrip()) if line.isascii() else width for line in self._lines]
         if len(old) != height:
@@ -224,7 +241,7 @@ class Pager(Widget, can_focus=True):
 
     def _refresh_gutter(self, position: int) -> None:
         y = position - self._cursor.top + self._head
-        if self._head <= y < len(self._lines):
+        if self._held is None and self._head <= y < len(self._lines):
             self._lines[y] = self._gutter(position) + self._lines[y][GUTTER:]
             self._reach[y] = max(self._reach[y], GUTTER)
             self.refresh(Region(0, y, GUTTER, 1))
@@ -254,12 +271,12 @@ class Pager(Widget, can_focus=True):
         line = self._lines[y]
         if y < self._head:
             return Strip([Segment(line, TITLE)], width)
-        self._note_drawn(self._cursor.top + y - self._head)
+        self._note_drawn(self._lines_top + y - self._head)
         return Strip([Segment(line[:GUTTER], PLAIN), Segment(line[GUTTER:], PLAIN)], width)
 
     def _note_drawn(self, position: int) -> None:
         """Remember in which frame the row under the cursor is drawn."""
-        if position != self._cursor.position or self._windows.row(position) is None:
+        if self._held is not None or position != self._cursor.position or self.row is None:
             return
         app = self.app
         frame = app.frames.sent + 1 if isinstance(app, QuietApp) else 0

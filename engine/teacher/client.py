@@ -20,6 +20,7 @@ import msgspec
 from engine.teacher.endpoint import Fault, Teacher, ask, open_client
 from engine.teacher.journal import Journal, JournalEntry, journal_key
 from engine.teacher.report import Answer, Failure, Limits, PromptRequest, Report
+from store.canonical import messages_of
 from store.errors import EndpointError, RuleError
 
 if TYPE_CHECKING:
@@ -75,21 +76,24 @@ async def generate_async(
         return await run.through(prompts)
 
 
-async def reported_version(teacher: Teacher, *, api_key: str | None = None, timeout_s: float = 60.0) -> str:
+def reported_version(teacher: Teacher, *, api_key: str | None = None, timeout_s: float = 60.0) -> str:
     """The model name that the endpoint reports in an answer (one short call): pin ``teacher.version`` to it.
 
     Raises:
         EndpointError: it does not answer, or names no model.
     """
-    plain = replace(teacher, logprobs=False, top_logprobs=None)
-    async with open_client(teacher, api_key, timeout_s) as client:
-        hello = [{"role": "user", "content": "Hello"}]
-        entry = await ask(client, plain, hello, timeout_s=timeout_s, secret=api_key)
+    entry = asyncio.run(_probe(teacher, api_key, timeout_s))
     if isinstance(entry, Fault):
         raise _endpoint_error(entry.reason, teacher)
     if not entry.reported_model:
         raise _endpoint_error("the answer names no model", teacher)
     return entry.reported_model
+
+
+async def _probe(teacher: Teacher, api_key: str | None, timeout_s: float) -> JournalEntry | Fault:
+    plain = replace(teacher, logprobs=False, top_logprobs=None)
+    async with open_client(teacher, api_key, timeout_s) as client:
+        return await ask(client, plain, messages_of("Hello"), timeout_s=timeout_s, secret=api_key)
 
 
 class _Run:

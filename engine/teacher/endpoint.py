@@ -144,7 +144,8 @@ async def ask(
 def _status_fault(error: Any, secret: str | None) -> Fault:
     """Sort a 4xx or 5xx (an ``openai.APIStatusError``)."""
     status = int(error.status_code)
-    reason = _public(f"HTTP {status}: {error.message}", secret)
+    told = str(error.message).removeprefix(f"Error code: {status} - ")
+    reason = _public(f"HTTP {status}: {told}", secret)
     if status == 429:
         if error.code == "insufficient_quota":  # no waiting helps
             return Fault("fatal", reason)

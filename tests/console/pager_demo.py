@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from console.widgets.detail import Detail, Section
-from console.widgets.frames import QuietApp
-from console.widgets.pager import Pager
 from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 
+from console.widgets.detail import Detail, Section
+from console.widgets.frames import QuietApp
+from console.widgets.pager import Pager
+
 ROWS = 1_000_000
-WORDS = "the dataset shows a model answering how cards are charged when abroad and why transfers fail".split()
+TEXT = "the dataset shows a model answering how cards are charged when abroad and why transfers fail"
+WORDS = TEXT.split()
 
 
 def row(i: int) -> tuple[int, str, str]:
@@ -41,7 +43,9 @@ class Demo(QuietApp[None]):
         """Open the queue."""
         self.pager = self.query_one(Pager)
         self.pager.set_source(
-            ROWS, lambda r, width: f"{r[0]:>9} {r[1]:<6} {r[2][:width]}", lambda r: "·" if r[0] % 11 == 0 else " "
+            ROWS,
+            lambda r, width: f"{r[0]:>9} {r[1]:<6} {r[2][:width]}",
+            lambda r: "·" if r[0] % 11 == 0 else " ",
         )
         self.pager.focus()
         self.timer = None

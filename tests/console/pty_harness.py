@@ -22,7 +22,7 @@ import struct
 import termios
 import time
 from pathlib import Path
-from types import TracebackType
+from typing import Self
 
 import pyte
 
@@ -58,7 +58,13 @@ class Terminal:
     """A child process under a pty of ``cols`` x ``rows``, and everything it wrote."""
 
     def __init__(
-        self, argv: list[str], cols: int = 80, rows: int = 24, env: dict[str, str] | None = None, *, answers: bool = True
+        self,
+        argv: list[str],
+        cols: int = 80,
+        rows: int = 24,
+        env: dict[str, str] | None = None,
+        *,
+        answers: bool = True,
     ) -> None:
         self.cols, self.rows, self.answers = cols, rows, answers
         self.raw = bytearray()
@@ -78,10 +84,10 @@ class Terminal:
                 os._exit(127)
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
 
-    def __enter__(self) -> Terminal:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     # ---- in
@@ -126,7 +132,7 @@ class Terminal:
         """Read until a regular expression stands on the screen; ``AssertionError`` with the screen if not."""
         end = time.monotonic() + timeout
         while True:
-            if match := re.search(pattern, "\n".join(self._screen.display), re.M):
+            if match := re.search(pattern, "\n".join(self._screen.display), re.MULTILINE):
                 return match
             left = end - time.monotonic()
             if left <= 0 or not (self._poll(left) or self.alive):

@@ -7,9 +7,10 @@ import time
 import unicodedata
 
 import pytest
-from console import text as t
 from hypothesis import given
 from hypothesis import strategies as st
+
+from console import text as t
 
 HOSTILE = {
     "escape": "\x1b]52;c;AAAA\x07",
@@ -69,7 +70,10 @@ def test_wrapped_lines_fit_and_lose_only_breaks(text: str, width: int, words: bo
     lines = [wrapped.line(i) for i in range(wrapped.count())]
     assert all(sum(t.cells(c) for c in line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace("\n", "").replace(" ", "")
-    rebuilt = sorted({*range(len(text))} - {i for a, b in zip(wrapped.starts, wrapped.ends, strict=True) for i in range(a, b)})
+    rebuilt = sorted(
+        {*range(len(text))}
+        - {i for a, b in zip(wrapped.starts, wrapped.ends, strict=True) for i in range(a, b)}
+    )
     assert all(text[i] in " \n" for i in rebuilt)
 
 

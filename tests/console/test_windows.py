@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from console.windows import Cursor, Windows
 from hypothesis import given
 from hypothesis import strategies as st
+
+from console.windows import Cursor, Windows
 
 MOVES = st.lists(
     st.one_of(

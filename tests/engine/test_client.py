@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_429s_are_waited_out_as_the_server_asks(tmp_path: Path) -> None:
 def test_a_server_that_only_says_slow_down_ends_the_run(tmp_path: Path) -> None:
     with endpoint(share_429=1.0, retry_after_s=0.001) as (_, teacher):
         limits = Limits(in_flight=2, retries=2, breaker=3)
-        with pytest.raises(EndpointError, match=r"3 failures in a row.*429"):
+        with pytest.raises(EndpointError, match=r"[34] failures in a row, the last: HTTP 429: slow down"):
             run(teacher, tmp_path / "j", asked(50), limits=limits)
 
 
@@ -179,7 +180,7 @@ def test_a_server_that_stops_midway_opens_the_breaker_and_keeps_the_answers(tmp_
             if len(got) == 10:
                 server.manners = replace(server.manners, model="gone", api_key=None)
 
-        with pytest.raises(EndpointError, match=r"4 failures in a row, the last: HTTP 404"):
+        with pytest.raises(EndpointError, match=r"[45] failures in a row, the last: HTTP 404"):
             generate(teacher, asked(50), journal=journal, on_answer=stop_after_ten, limits=limits)
         assert len(got) == len(journal) >= 10
 
@@ -256,6 +257,21 @@ def test_progress_ends_with_the_report_that_is_returned(tmp_path: Path) -> None:
         report, _ = run(teacher, tmp_path / "j", asked(5), progress=seen.append)
     assert replace(seen[-1], elapsed_s=0.0) == replace(report, elapsed_s=0.0)
     assert (report.tokens_in, report.tokens_out) == (20, 5)
+
+
+def test_the_label_server_runs_as_a_program_of_its_own(tmp_path: Path) -> None:
+    rows = [f"{text},{label}" for label, texts in INTENTS.items() for text in texts]
+    (tmp_path / "train.csv").write_text("\n".join(["text,category", *rows]))
+    command = [sys.executable, "tests/engine/label_server.py", "--train", str(tmp_path / "train.csv")]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as program:
+        assert program.stdout is not None
+        url = f"http://127.0.0.1:{json.loads(program.stdout.readline())['port']}/v1"
+        report, _ = run(teacher_at(url), tmp_path / "j", asked(3))
+        with urlopen(f"{url}/models") as models:  # noqa: S310 - our own loopback
+            told = json.load(models)
+        program.terminate()
+    assert report.called == 3
+    assert [model["id"] for model in told["data"]] == ["label-teacher"]
 
 
 CHILD = """

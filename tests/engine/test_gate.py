@@ -154,7 +154,7 @@ def test_a_slice_exactly_at_its_bar_ships_at_most_five_and_a_half_percent() -> N
         for cell, count in worlds_of.items()
         if judge(margin(n, *cell, str(bar)), level=0.95) is Judgement.PASS
     }
-    by_estimate = sum(count for (b, c), count in worlds_of.items() if (c - b) / n >= bar)
+    by_estimate = sum(count for (b, c), count in worlds_of.items() if (c - b) / n >= float(bar))
     assert 0.04 <= sum(passing.values()) / worlds <= 0.055
     assert by_estimate / worlds > 0.5  # what a point estimate would have shipped
 

@@ -118,6 +118,12 @@ def test_a_student_exactly_at_its_margin_passes_at_most_five_and_a_half_percent(
     assert passing_share(n, discordance, -margin, margin) <= 0.055
 
 
+def test_the_worst_case_of_the_score_bound_is_known_and_small() -> None:
+    """A student that never wins a prompt alone, exactly at its margin: the bound is a little too hopeful."""
+    assert passing_share(88, 0.0301, -0.03, 0.03) == pytest.approx(0.068, abs=1e-3)
+    assert passing_share(200, 0.0301, -0.03, 0.03) == pytest.approx(0.059, abs=1e-3)
+
+
 def test_the_planned_n_gives_the_planned_power() -> None:
     assert 0.78 <= passing_share(550, 0.08, 0.0, 0.03) <= 0.83
 

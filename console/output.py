@@ -1,0 +1,75 @@
+"""What commands share: the store they mean, the project they mean, and how they say what they found."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import msgspec
+
+from console.text import visible
+from store.address import find_store
+from store.client import Client
+from store.errors import InputError, UsageError
+
+
+def open_store(options: argparse.Namespace, *, create: bool = False, start: bool = True) -> Client:
+    """The store that the options mean."""
+    return Client(find_store(options.store), claimed=options.claimed, create=create, start=start)
+
+
+def project_of(options: argparse.Namespace, store: Client) -> str:
+    """The project that the options mean: named, from the environment, or the only one."""
+    from store import read
+
+    names = [p.name for p in store.ask(read.PROJECTS)]
+    wanted: str | None = options.project or os.environ.get("SPIRITSAFE_PROJECT")
+    if wanted:
+        if wanted not in names:
+            raise InputError(f"no project {wanted!r} in this store", todo="Known: " + (", ".join(names) or "none; spiritsafe init"))
+        return wanted
+    if len(names) == 1:
+        return names[0]
+    if not names:
+        raise UsageError("the store has no project yet", todo="spiritsafe init NAME, or import --retrospective NAME")
+    raise UsageError("the store has several projects", todo="--project " + "|".join(names))
+
+
+def emit(options: argparse.Namespace, result: Any) -> int:
+    """Print a result: JSON where asked for, else indented text. Returns 0."""
+    if options.json:
+        print(msgspec.json.encode(result, enc_hook=str).decode())
+    else:
+        sys.stdout.write(as_text(result))
+    return 0
+
+
+def as_text(value: Any, indent: int = 0) -> str:
+    """A result for people: ``name  value`` lines, lists of records as one line each; nothing raw reaches the terminal."""
+    pad = "  " * indent
+    if not isinstance(value, dict):
+        return f"{pad}{_one(value)}\n"
+    width = max((len(str(key)) for key in value), default=0)
+    lines = []
+    for key, item in value.items():
+        if isinstance(item, dict) and item:
+            lines.append(f"{pad}{key}\n{as_text(item, indent + 1)}")
+        elif isinstance(item, list) and item and isinstance(item[0], dict):
+            lines.append(f"{pad}{key}\n" + "".join(f"{pad}  {_record(row)}\n" for row in item))
+        else:
+            lines.append(f"{pad}{key:<{width}}  {_one(item)}\n")
+    return "".join(lines)
+
+
+def _record(row: dict[str, Any]) -> str:
+    return "  ".join(f"{key} {_one(value)}" for key, value in row.items() if value not in (None, "", []))
+
+
+def _one(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_one(v) for v in value) or "-"
+    return visible(str(value)) if value is not None else "-"

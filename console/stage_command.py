@@ -1,0 +1,140 @@
+"""A stage as a command: its flags come from its ``Params``, its progress goes to standard error and the hub."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from console.output import emit, open_store, project_of
+from engine.stages import Stage, load
+from store.client import Client
+
+TYPES: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "Path": Path, "Path | None": Path}
+
+
+def configure(stage: Stage) -> Callable[[argparse.ArgumentParser], None]:
+    """A function that gives a parser the stage's flags."""
+
+    def add(parser: argparse.ArgumentParser) -> None:
+        if stage.name in ("evaluation", "dataset"):
+            parser.add_argument("action", choices=("freeze",), help="freeze it")
+        if stage.name == "import":
+            parser.add_argument("--retrospective", metavar="NAME", help="make a retrospective project of that name first")
+            parser.add_argument("--preview", action="store_true", help="show the first rows as they would be read, import nothing")
+        for field in dataclasses.fields(load(stage.name).Params):
+            _flag(parser, field)
+
+    return add
+
+
+def _flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> None:
+    name, kind = "--" + field.name.replace("_", "-"), str(field.type)
+    about: dict[str, Any] = {"help": field.metadata["help"], "default": field.default}
+    if field.metadata["choices"]:
+        about["choices"] = field.metadata["choices"]
+    if field.metadata["flag"]:
+        parser.add_argument(field.name, nargs="*", metavar=field.metadata["flag"], type=Path, help=field.metadata["help"])
+    elif kind == "bool":
+        parser.add_argument(name, action="store_true", help=field.metadata["help"])
+    elif kind.startswith("tuple"):
+        parser.add_argument(name, action="append", metavar=field.name.upper(), **(about | {"default": None}))
+    else:
+        if field.default not in (None, "", 0, False):
+            about["help"] += f" (default {field.default})"
+        metavar = {} if field.metadata["choices"] else {"metavar": field.name.upper()}
+        parser.add_argument(name, type=TYPES[kind], **about, **metavar)
+
+
+def params_of(stage: Stage, options: argparse.Namespace) -> Any:
+    """The stage's parameters from parsed options."""
+    kind = load(stage.name).Params
+    values = {}
+    for field in dataclasses.fields(kind):
+        value = getattr(options, field.name)
+        values[field.name] = tuple(value or ()) if str(field.type).startswith("tuple") else value
+    return kind(**values)
+
+
+def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
+    """A function that runs the stage as a command."""
+
+    def command(options: argparse.Namespace) -> int:
+        from engine.context import Context
+
+        if getattr(options, "preview", False):
+            return _preview(stage, options)
+        retrospective = getattr(options, "retrospective", None)
+        store = open_store(options, create=bool(retrospective))
+        if retrospective:
+            _make_retrospective(store, retrospective)
+            options.project = retrospective
+        project = project_of(options, store)
+        meter = Meter(store, f"{project}/{stage.name}/{os.getpid()}", quiet=options.json or not sys.stderr.isatty())
+        stopped: list[int] = []
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda number, _: stopped.append(number))
+        context = Context(store, project, progress=meter, cancelled=lambda: bool(stopped))
+        try:
+            result = load(stage.name).run(context, params_of(stage, options))
+        finally:
+            meter.end()
+        emit(options, result)
+        return 1 if stage.name == "gate" and not result["passes"] else 0
+
+    return command
+
+
+def _preview(stage: Stage, options: argparse.Namespace) -> int:
+    from store.ingest import preview
+
+    params = params_of(stage, options)
+    return emit(options, {path.name: preview(path, params.mapping()) for path in params.files})
+
+
+def _make_retrospective(store: Client, name: str) -> None:
+    from store import read
+
+    if name not in [p.name for p in store.ask(read.PROJECTS)]:
+        store.act("project.create", name, {"retrospective": True})
+
+
+class Meter:
+    """Progress with rate and ETA: on the terminal's last line, and with the hub for the home screen; ≤ 2 Hz."""
+
+    def __init__(self, store: Client, job: str, *, quiet: bool) -> None:
+        self.store, self.job, self.quiet = store, job, quiet
+        self.started = self.last = time.monotonic()
+        self.what = ""
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Say how far it is."""
+        now = time.monotonic()
+        if what != self.what:
+            self.what, self.started = what, now
+        if now - self.last < 0.5:
+            return
+        self.last = now
+        rate = done / (now - self.started) if now > self.started else 0.0
+        left = (total - done) / rate if total and rate else None
+        state = {"what": what, "done": done, "total": total, "seconds_left": None if left is None else round(left)}
+        self.store.call("progress", job=self.job, state=state | {"pid": os.getpid()})
+        if not self.quiet:
+            share = f"{done / total:4.0%} of {total:,}" if total else f"{done:,}"
+            eta = f", {left:.0f} s left" if left is not None else ""
+            sys.stderr.write(f"\r{what}: {share}, {rate:,.0f}/s{eta}\x1b[K")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """The job is over."""
+        if not self.quiet:
+            sys.stderr.write("\r\x1b[K")
+        self.store.call("progress", job=self.job, state={})
+
+

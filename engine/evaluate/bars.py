@@ -1,0 +1,138 @@
+"""Stage ``gate``: the contract's bars, judged on the newest evaluation. Pure counts in, one judgement a row out.
+
+``judged`` is what the console shows, ``run`` puts it on record, and ``verify`` calls it again a year later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from engine.context import Closed, Context
+from engine.contract import OVERALL, bars
+from engine.contract_records import Contract
+from engine.evaluate.gate import Gate, GateRow, MeasureRow, judge_gate, refuse_graded
+from engine.evaluate.metrics import METRICS
+from engine.stages import as_mapping, option
+from store import read
+from store.errors import RuleError
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Whose gate."""
+
+    student: str = option("", "the student to judge (default: the newest)")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One slice with its paired counts of teacher and student."""
+
+    slice: str
+    where: str
+    n: int
+    teacher_right: int
+    student_right: int
+    both_right: int
+    teacher_only: int
+    student_only: int
+
+
+def slices_of(contract: Contract) -> list[tuple[str, str]]:
+    """(name, predicate) of every slice, the whole set first."""
+    return [(OVERALL, ""), *((s.name, s.where) for s in contract.gate.slices)]
+
+
+def counted(
+    context: Context, evaluated: Closed, student: str, slices: Sequence[tuple[str, str]]
+) -> list[Counted]:
+    """Paired counts per slice, from the scores."""
+    rows = context.store.call(
+        "slice_counts",
+        project=context.project,
+        run_id=evaluated.run_id,
+        metric=evaluated.result["metric"],
+        teacher=evaluated.result["teacher"],
+        student=student,
+        predicates=[where for _, where in slices],
+    )
+    return [Counted(name, where, *row) for (name, where), row in zip(slices, rows, strict=True)]
+
+
+def attempts_spent(context: Context, evaluated: Closed) -> int:
+    """How many students were scored on this harness up to that evaluation: each one's first scores are an attempt."""
+    students: set[str] = set()
+    for run_ in context.runs("evaluate"):
+        if run_.inputs["harness"] == evaluated.inputs["harness"] and run_.seq <= evaluated.seq:
+            students |= set(run_.result["students"])
+    return len(students)
+
+
+def gate_rows(
+    contract: Contract, counts: Sequence[Counted], latencies_ms: Sequence[float]
+) -> list[GateRow | MeasureRow]:
+    """The contract's bars with the evidence for each."""
+    by_name = {c.slice: c for c in counts}
+    rows: list[GateRow | MeasureRow] = [
+        GateRow(bar.slice, bar.kind, bar.bar, n=(c := by_name[bar.slice]).n, both_right=c.both_right,
+                teacher_only=c.teacher_only, student_only=c.student_only, critical=bar.critical,
+                minimum_n=contract.gate.minimum_n)
+        for bar in bars(contract.gate)
+    ]  # fmt: skip
+    if contract.student.p95_latency_ms is not None:
+        rows.append(MeasureRow("p95_latency_ms", contract.student.p95_latency_ms, tuple(latencies_ms)))
+    return rows
+
+
+def judged(context: Context, evaluated: Closed, student: str) -> tuple[Gate, list[Counted], dict[str, Any]]:
+    """The gate, the counts under it, and the protocol rows: attempts and unanswered prompts."""
+    contract = context.contract()
+    refuse_graded(METRICS[contract.task.metric])
+    counts = counted(context, evaluated, student, slices_of(contract))
+    prompts = {
+        m.prompt_id
+        for m in context.store.ask(
+            read.SET_MEMBERS, project=context.project, run_id=context.evaluation_set().run_id
+        )
+    }
+    rows = context.store.ask(read.OUTPUTS, project=context.project, model=student, split=None)
+    latencies = [r.latency_us / 1000 for r in rows if r.prompt_id in prompts and r.latency_us is not None]
+    gate = judge_gate(gate_rows(contract, counts, latencies), level=float(contract.gate.level))
+    spent = attempts_spent(context, evaluated)
+    unanswered = evaluated.result["prompts"] - counts[0].n
+    protocol = {
+        "attempts_spent": spent,
+        "attempts_allowed": contract.gate.attempts,
+        "unanswered": unanswered,
+        "holds": spent <= contract.gate.attempts and unanswered == 0,
+    }
+    return gate, counts, protocol
+
+
+def run(context: Context, params: Params) -> dict[str, Any]:
+    """Judge and put on record. Result: the gate's rows, counts, protocol, and whether all of it passes."""
+    evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
+    student = context.model("student", params.student)
+    if student not in evaluated.result["models"]:
+        raise RuleError(f"{student} was not evaluated yet", todo="spiritsafe evaluate")
+    gate, counts, protocol = judged(context, evaluated, student)
+    result = {
+        "student": student,
+        "teacher": evaluated.result["teacher"],
+        "evaluation": evaluated.run_id,
+        "gate": gate.as_payload(),
+        "counts": [as_dict(c) for c in counts],
+        "protocol": protocol,
+        "passes": gate.judgement.value == "pass" and protocol["holds"],
+    }
+    inputs = {"set": evaluated.inputs["set"], "harness": evaluated.inputs["harness"], "contract": context.locked().hash,
+              "scores": evaluated.digests["score"]}  # fmt: skip
+    context.open("gate", dict(as_mapping(params)), inputs).close(result)
+    return result
+
+
+def as_dict(c: Counted) -> dict[str, Any]:
+    """Counts as a payload."""
+    return {name: getattr(c, name) for name in Counted.__slots__}

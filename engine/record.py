@@ -1,0 +1,171 @@
+"""The decision record: all evidence of a decision as one document without floats, and its two renderings.
+
+``evidence`` computes it from the store as it stood at a ledger seq: ``decide`` calls it to write a record,
+``verify`` to compute every number again.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from engine.context import Closed, Context
+from engine.evaluate import bars
+from engine.evaluate.report import summarised
+from store import read
+from store.canonical import digest_of
+from store.errors import RuleError
+
+FORMAT = "spiritsafe decision record 1"
+
+
+def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any]:
+    """Everything a decision rests on, recomputed from rows where rows exist."""
+    locked, frozen = context.locked(), context.evaluation_set()
+    gate, counts, protocol = bars.judged(context, evaluated, student)
+    head = context.store.ask(read.HEAD, seq=context.seq)[0]
+    tallies = context.store.ask(read.TALLIES, project=context.project, seq=context.seq)
+    triage = context.store.ask(read.TRIAGE, project=context.project, seq=context.seq)
+    return {
+        "project": context.project,
+        "retrospective": context.retrospective(),
+        "store": context.store.welcome.store_id,
+        "ledger": {"seq": head.seq, "hash": head.hash},
+        "contract": {"version": locked.version, "hash": locked.hash, "contract": msgspec.json.decode(locked.contract)},
+        "evaluation_set": {
+            "run": frozen.run_id,
+            "prompts": frozen.result["prompts"],
+            "set_sha256": frozen.result["set_sha256"],
+            "harness_sha256": frozen.result["harness_sha256"],
+        },
+        "evaluation": {"run": evaluated.run_id, "teacher": evaluated.result["teacher"], "student": student,
+                       "models": summarised(context, evaluated)},
+        "gate": gate.as_payload(),
+        "slices": [bars.as_dict(c) for c in counts],
+        "protocol": protocol,
+        "passes": gate.judgement.value == "pass" and protocol["holds"],
+        "audit": _audit(tallies),
+        "triage": [{"better": t.outcome, "reason": t.reason, "count": t.count, "after_reveal": t.revealed} for t in triage],
+        "runs": [{"run": r.run_id, "stage": r.stage, "rows": r.digests} for r in context.runs()],
+    }  # fmt: skip
+
+
+def _audit(tallies: list[read.Tally]) -> dict[str, Any]:
+    """Verdicts on the teacher's outputs, as counts. A rate needs a drawn sample, so none is stated here."""
+    mine = [t for t in tallies if t.queue == "audit"]
+    return {
+        "judged": sum(t.count for t in mine),
+        "reviewers": len({t.actor for t in mine}),
+        "verdicts": [
+            {"verdict": t.verdict, "reason": t.reason, "reviewer": t.actor, "count": t.count} for t in mine
+        ],
+    }
+
+
+def newest(context: Context, student: str = "") -> tuple[Closed, str]:
+    """The evaluation and the student that a decision is about."""
+    evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
+    name = context.model("student", student)
+    if name not in evaluated.result["models"]:
+        raise RuleError(f"{name} was not evaluated yet", todo="spiritsafe evaluate")
+    return evaluated, name
+
+
+def render_json(record: dict[str, Any]) -> str:
+    """The record as the JSON file that ``verify`` reads: sorted, indented, newline-ended."""
+    return json.dumps(record, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def record_hash(record: dict[str, Any]) -> str:
+    """SHA-256 of the record's canonical JSON, without its own hash."""
+    return digest_of({k: v for k, v in record.items() if k != "sha256"})
+
+
+def render_markdown(record: dict[str, Any]) -> str:
+    """The record for people: outcome first, then the gate, the slices, the models, the audit, the hashes."""
+    e = record["evidence"]
+    lines = [
+        f"# {record['outcome'].upper()}: {e['project']}",
+        "",
+        f"Decided {_time(record['decided_us'])} by {record['decided_by']}."
+        + (" A retrospective project: outputs arrived by import." if e["retrospective"] else ""),
+        "",
+        *(f"> {line}" for line in record["rationale"].splitlines()),
+        "",
+        f"Student `{e['evaluation']['student']}` against teacher `{e['evaluation']['teacher']}` on "
+        f"{e['evaluation_set']['prompts']:,} frozen prompts. Gate: **{e['gate']['judgement']}** at level {e['gate']['level']}; "
+        f"attempts {e['protocol']['attempts_spent']} of {e['protocol']['attempts_allowed']}; unanswered {e['protocol']['unanswered']}.",
+        "",
+        "## Gate",
+        "",
+        "| slice | bar | n | estimate | lower | upper | judgement | n needed |",
+        "|---|---|---:|---:|---:|---:|---|---:|",
+        *(
+            f"| {_cell(r['slice'])}{' (critical)' if r['critical'] else ''} | {r['kind']} {r['bar']} | {r['n']} | {r['estimate']}"
+            f" | {r['lower']} | {r['upper']} | {r['judgement']} | {r['n_needed'] or ''} |"
+            for r in e["gate"]["rows"]
+        ),
+        "",
+        "## Slices",
+        "",
+        "| slice | n | teacher right | student right | both | only teacher | only student |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+        *(
+            f"| {_cell(s['slice'])} | {s['n']} | {s['teacher_right']} | {s['student_right']} | {s['both_right']}"
+            f" | {s['teacher_only']} | {s['student_only']} |"
+            for s in e["slices"]
+        ),
+        "",
+        "## Models",
+        "",
+        "| model | n | right | accuracy | 95 % interval |",
+        "|---|---:|---:|---:|---|",
+        *(
+            f"| {_cell(name)} | {m['n']} | {m['right']} | {m['accuracy']} | {m['low']} to {m['high']} |"
+            for name, m in sorted(e["evaluation"]["models"].items(), key=lambda item: -item[1]["right"])
+        ),
+        "",
+        *_judged_lines(e),
+        "## Hashes",
+        "",
+        f"- record `{record['sha256']}`",
+        f"- ledger event {e['ledger']['seq']} `{e['ledger']['hash']}` of store `{e['store']}`",
+        f"- contract version {e['contract']['version']} `{e['contract']['hash']}`",
+        f"- evaluation set `{e['evaluation_set']['set_sha256']}`, harness `{e['evaluation_set']['harness_sha256']}`",
+        "",
+        "Verify with: `spiritsafe verify RECORD.json`",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _judged_lines(e: dict[str, Any]) -> list[str]:
+    lines = ["## People", ""]
+    audit = e["audit"]
+    lines.append(
+        f"- audit: {audit['judged']} verdicts by {audit['reviewers']} reviewers (counts, not a rate: no drawn sample)"
+    )
+    for row in audit["verdicts"]:
+        reason = f", reason {row['reason']}" if row["reason"] else ""
+        lines.append(f"  - {row['verdict']}{reason} by {_cell(row['reviewer'])}: {row['count']}")
+    for row in e["triage"]:
+        reason = f", reason {row['reason']}" if row["reason"] else ""
+        lines.append(
+            f"- disagreements: {_cell(row['better'])}{reason}: {row['count']} ({row['after_reveal']} after reveal)"
+        )
+    return [*lines, ""]
+
+
+def _time(us: str) -> str:
+    return datetime.fromtimestamp(int(us) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _cell(text: str) -> str:
+    """A name that cannot break a Markdown table or hide anything."""
+    return (
+        "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)
+        .replace("|", "\\|")
+        .replace("`", "'")
+    )

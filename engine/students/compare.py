@@ -1,0 +1,77 @@
+"""Stage ``baselines``: what doing nothing scores on the frozen set, before any money is spent.
+
+The majority answer of the training references (of the evaluation references where there are none, which
+flatters it: the result says so), as a model like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from engine.context import Context
+from engine.evaluate.metrics import label_of, number_of
+from engine.stages import as_mapping, option
+from store import read
+from store.canonical import output_id_of
+from store.errors import RuleError
+from store.records import Output
+
+MAJORITY = "majority"
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Nothing to choose yet: the majority answer."""
+
+    name: str = option(MAJORITY, "name of the baseline")
+
+
+def run(context: Context, params: Params) -> dict[str, Any]:
+    """Add the majority baseline's outputs. Result: answer, its share, what it was counted over."""
+    contract, frozen = context.contract(), context.evaluation_set()
+    members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)
+    train = context.store.ask(read.ARRIVALS, project=context.project, split="train")
+    references = [a.reference for a in train if a.reference is not None]
+    counted = "training references"
+    if not references:
+        references, counted = (
+            [m.reference for m in members if m.reference is not None],
+            "evaluation references",
+        )
+    if not references:
+        raise RuleError("no references to take a majority of", todo="Import some with --reference.")
+    keys = Counter(_answer(contract.task.metric, text, contract.task.metric_options) for text in references)
+    (answer, count) = keys.most_common(1)[0]
+    text = next(
+        r for r in references if _answer(contract.task.metric, r, contract.task.metric_options) == answer
+    )
+    context.declare(params.name, "baseline", {"kind": "majority", "over": counted})
+    opened = context.open("baselines", dict(as_mapping(params)), {"set": frozen.result["set_sha256"]})
+    opened.add(
+        "output",
+        (
+            Output(0, 0, m.arrival_key, m.prompt_id, output_id_of(m.prompt_id, params.name, 0, text), params.name, 0,
+                   text, "stop", None, None, None, None, None)
+            for m in members
+        ),
+    )  # fmt: skip
+    result = {
+        "model": params.name,
+        "answer": text[:200],
+        "count": count,
+        "of": len(references),
+        "counted_over": counted,
+    }
+    opened.close(result)
+    return result
+
+
+def _answer(metric: str, text: str, options: Any) -> str:
+    """The part of a reference that the metric compares."""
+    if metric == "number":
+        return str(number_of(text))
+    if metric == "label":
+        return str(label_of(text, options))
+    return text.strip()

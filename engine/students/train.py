@@ -1,0 +1,124 @@
+"""Stage ``train``: a classifier student on a frozen dataset version; weights are kept in the store.
+
+It reads the dataset's members and nothing else: the evaluation set cannot get in (the freeze refused it, and
+this stage checks again).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.context import Closed, Context
+from engine.contract_records import Contract
+from engine.evaluate.answers import codes_of, label_in, spellings
+from engine.stages import as_mapping, option
+from store import read
+from store.canonical import canonical, digest
+from store.errors import RuleError
+from store.records import File
+
+if TYPE_CHECKING:
+    from engine.students.classifier import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """How the student is trained."""
+
+    name: str = option("", "name of the student (default: made of mode and size)")
+    mode: str = option("soft", "hard: the teacher's label; soft: its distribution", choices=("hard", "soft"))
+    temperature: float = option(2.0, "soft only: flattens the teacher's distribution")
+    limit: int = option(0, "at most so many samples, drawn by --seed; 0: all")
+    seed: int = option(1, "of the draw")
+    c: float = option(10.0, "inverse strength of regularisation")
+
+
+WEIGHTS, SPELLINGS = "weights.npz", "spellings.json"
+
+
+def run(context: Context, params: Params) -> dict[str, Any]:
+    """Train. Result: model, samples, sha256 of the weights. Raises RuleError without dataset or evaluation set."""
+    from engine.students.classifier import TrainParams, train
+
+    contract = context.contract()
+    frozen = context.evaluation_set()
+    dataset = context.latest("dataset", "Freeze one first: spiritsafe dataset freeze")
+    rows = _rows(context, dataset, frozen)
+    texts, targets, said = _targets(rows, contract)
+    chosen = TrainParams(
+        mode=params.mode,  # type: ignore[arg-type]  # its own __post_init__ refuses others
+        temperature=params.temperature, C=params.c, seed=params.seed, limit=params.limit or None,
+    )  # fmt: skip
+    context.progress("train", 0, len(texts))
+    student = train(texts, targets, chosen)
+    weights = student.to_bytes()
+    name = params.name or f"tfidf-{params.mode}-{min(len(texts), params.limit or len(texts))}"
+    told = {
+        "kind": "tfidf-logistic",
+        "weights_sha256": digest(weights),
+        "dataset": dataset.result["dataset_sha256"],
+    }
+    context.declare(name, "student", told)
+    inputs = {
+        "dataset": dataset.result["dataset_sha256"],
+        "set": frozen.result["set_sha256"],
+        "contract": context.locked().hash,
+    }
+    opened = context.open("train", dict(as_mapping(params)), inputs)
+    spelled = canonical(spellings(said, contract))
+    opened.add(
+        "file",
+        [
+            File(0, 0, f"{name}/{WEIGHTS}", "application/x-npz", digest(weights), weights),
+            File(0, 0, f"{name}/{SPELLINGS}", "application/json", digest(spelled), spelled),
+        ],
+    )
+    result = {"model": name, "samples": min(len(texts), params.limit or len(texts)), "unusable": len(rows) - len(texts),
+              "features": len(student.vocabulary), "labels": len(student.labels), **told}  # fmt: skip
+    opened.close(result)
+    context.progress("train", len(texts), len(texts))
+    return result
+
+
+def _rows(context: Context, dataset: Closed, frozen: Closed) -> list[tuple[str, str, str | None]]:
+    """(prompt, teacher's text, logprobs) of the dataset's members, in its order."""
+    members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=dataset.run_id)
+    test = context.store.fetch(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)[
+        "prompt_id"
+    ].to_pylist()
+    if leaked := {m.prompt_id for m in members} & set(test):
+        raise RuleError(
+            f"{len(leaked)} prompts of the evaluation set are in the dataset",
+            todo="Freeze the dataset again.",
+        )
+    outputs = context.store.fetch(
+        read.OUTPUTS, project=context.project, model=dataset.result["teacher"], split=None
+    )
+    columns = [outputs[name].to_pylist() for name in ("output_key", "prompt", "text", "logprobs")]
+    by_key = {key: (prompt, text, logprobs) for key, prompt, text, logprobs in zip(*columns, strict=True)}
+    return [by_key[m.output_key] for m in members if m.output_key in by_key]
+
+
+def _targets(
+    rows: list[tuple[str, str, str | None]], contract: Contract
+) -> tuple[list[str], list[Target], list[str]]:
+    """Texts and targets of the rows whose answer is a label, and how the teacher wrote it."""
+    from engine.students.classifier import target_of
+
+    codes = codes_of(contract)
+    names = {label.name: label.name for label in contract.task.labels}
+    texts, targets, said = [], [], []
+    for prompt, answer, logprobs in rows:
+        label = label_in(answer, contract)
+        if label is None:
+            continue
+        code = next((c for c, n in codes.items() if n == label), label)
+        texts.append(prompt)
+        targets.append(target_of(code, logprobs, codes | names | {label: label}))
+        said.append(answer)
+    if not texts:
+        raise RuleError(
+            "no answer of the dataset is a label of the contract", todo="See task.labels in the contract."
+        )
+    return texts, targets, said

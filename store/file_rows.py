@@ -1,0 +1,206 @@
+"""The rows of a file as plain dicts, each with the place it came from: JSON lines, CSV, Parquet.
+
+Memory is flat in the size of the file. Whatever the bytes are, the only error is InputError, with its place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from store.canonical import ID_CHARS
+from store.errors import InputError
+
+MAX_LINE = 64 << 20  # bytes of one line or CSV cell: beyond this a file is not what its name says
+BOM = b"\xef\xbb\xbf"
+OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
+
+# (row number, row or what is wrong with it); rows are numbered from 1: the line of a text file on which the
+# row begins, the position in a Parquet file. A reader ends where the file cannot be read any further.
+Numbered = tuple[int, dict[str, Any] | InputError]
+
+
+def file_id(path: Path | str) -> str:
+    """SHA-256 of the file's bytes, first 32 hex. Raises InputError where it cannot be read."""
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:ID_CHARS]
+    except OSError as failure:
+        raise InputError(failure.strerror or str(failure), where=str(path)) from None
+
+
+class RowFile:
+    """An open file of rows; iterate once. ``bytes_read`` counts bytes on disk, compressed ones too."""
+
+    def __init__(self, path: Path | str, *, batch: int) -> None:
+        self.path, self.batch = Path(path), batch
+        self.name = self.path.name
+        self.bytes_read = 0
+        suffixes = [suffix.lower() for suffix in self.path.suffixes[-2:]]
+        self.gzipped = suffixes[-1:] == [".gz"]
+        self.kind = (suffixes[:-1] if self.gzipped else suffixes)[-1:] or [""]
+        if self.kind[0] not in READERS or (self.gzipped and self.kind[0] == ".parquet"):
+            todo = "rename it to .jsonl, .json (a row a line), .csv (each also .gz) or .parquet"
+            raise InputError("is of no known format", where=self.name, todo=todo)
+
+    def __iter__(self) -> Iterator[Numbered]:
+        with _readable(self.name), self.path.open("rb") as raw:
+            yield from READERS[self.kind[0]](self, raw)
+
+    def lines(self, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Numbered lines with their ends, without BOM. Raises InputError for UTF-16 and for endless lines."""
+        import gzip
+
+        file = io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20) if self.gzipped else raw
+        number = 0
+        while line := file.readline(MAX_LINE + 1):
+            number += 1
+            if number == 1:
+                line = self._without_bom(line)
+            if len(line) > MAX_LINE:
+                raise InputError(f"is longer than {MAX_LINE >> 20} MiB", where=self.where(number))
+            if not number & 63:
+                self.bytes_read = raw.tell()
+            yield number, line
+        self.bytes_read = raw.tell()
+
+    def _without_bom(self, line: bytes) -> bytes:
+        if line.startswith(OTHER_BOMS):
+            todo = f"iconv -f UTF-16 -t UTF-8 {self.name}"
+            raise InputError("is UTF-16, not UTF-8", where=self.name, todo=todo)
+        return line.removeprefix(BOM)
+
+    def where(self, row: int) -> str:
+        return f"{self.name}:{row}"
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """What a broken file makes the standard library raise, as InputError."""
+    try:
+        yield
+    except (EOFError, zlib.error) as failure:
+        raise InputError(f"is cut off or damaged: {failure}", where=name) from None
+    except OSError as failure:
+        raise InputError(failure.strerror or str(failure), where=name) from None
+
+
+def _json_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
+    import msgspec
+
+    decode = msgspec.json.Decoder().decode
+    row: Any
+    for number, line in file.lines(raw):
+        try:
+            row = decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as failure:
+            if not line.strip():
+                continue
+            row = _json_error(line, failure, file.where(number))
+        else:
+            if type(row) is not dict:
+                row = _no_object(row, file.where(number))
+        yield number, row
+
+
+def _json_error(line: bytes, failure: Exception, where: str) -> InputError:
+    if isinstance(failure, UnicodeDecodeError):
+        return InputError(f"is not UTF-8 (byte {failure.start} of a text: {failure.reason})", where=where)
+    if isinstance(failure, RecursionError):
+        return InputError("is nested too deeply", where=where)
+    # msgspec calls a text that ends in half a surrogate pair truncated or malformed; say what it is.
+    if _has_half_pair(line):
+        todo = r"write both halves (\ud83d\ude00) or drop it: one half is no character"
+        return InputError(r"holds half a surrogate pair (\ud800 to \udfff)", where=where, todo=todo)
+    if line.strip() in (b"[", b"{"):
+        return InputError("is not one row a line", where=where, todo="jq -c '.[]' writes one row a line")
+    return InputError(f"is not JSON: {failure}", where=where)
+
+
+def _has_half_pair(line: bytes) -> bool:
+    import json
+
+    try:
+        json.dumps(json.loads(line), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    except (ValueError, RecursionError):
+        return False
+    return False
+
+
+def _no_object(row: object, where: str) -> InputError:
+    todo = "jq -c '.[]' writes one row a line" if isinstance(row, list) else ""
+    return InputError("is not a JSON object", where=where, todo=todo)
+
+
+def _csv_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
+    import csv
+
+    csv.field_size_limit(MAX_LINE)
+    reader = csv.reader(_decoded(file, raw), strict=True)
+    header: list[str] | None = None
+    while True:
+        start = reader.line_num + 1
+        try:
+            cells = next(reader, None)
+        except csv.Error as failure:
+            raise InputError(f"is not CSV: {failure}", where=file.where(start)) from None
+        if cells is None:
+            return
+        if not cells:  # an empty line
+            continue
+        if header is None:
+            header = _header(cells, file.where(start))
+        elif len(cells) != len(header):
+            what = f"has {len(cells)} cells, and the header {len(header)}"
+            yield start, InputError(what, where=file.where(start))
+        else:
+            yield start, dict(zip(header, cells, strict=True))
+
+
+def _decoded(file: RowFile, raw: IO[bytes]) -> Iterator[str]:
+    for number, line in file.lines(raw):
+        try:
+            yield line.decode()
+        except UnicodeDecodeError as failure:
+            what = f"is not UTF-8 (byte {failure.start}: {failure.reason})"
+            raise InputError(what, where=file.where(number), todo="iconv -f … -t UTF-8 converts it") from None
+
+
+def _header(cells: list[str], where: str) -> list[str]:
+    twice = [cell for cell in cells if cells.count(cell) > 1]
+    if twice:
+        raise InputError(f"two columns are called {twice[0]!r}", where=where)
+    return cells
+
+
+def _parquet_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(raw) as parquet:
+            for batch in parquet.iter_batches(file.batch):
+                file.bytes_read = raw.tell()
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (pa.ArrowException, ValueError) as failure:  # ValueError: dates beyond Python's, text not UTF-8
+        what = f"is not Parquet that can be read: {failure}"
+        raise InputError(what, where=file.where(number + 1) if number else file.name) from None
+
+
+READERS: dict[str, Callable[[RowFile, IO[bytes]], Iterator[Numbered]]] = {
+    ".jsonl": _json_rows,
+    ".ndjson": _json_rows,
+    ".json": _json_rows,
+    ".csv": _csv_rows,
+    ".parquet": _parquet_rows,
+}
