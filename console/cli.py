@@ -52,10 +52,28 @@ def _common(parser: argparse.ArgumentParser, *, top: bool) -> None:
     default: Any = None if top else argparse.SUPPRESS
     off: Any = False if top else argparse.SUPPRESS
     group = parser.add_argument_group("everywhere")
-    group.add_argument("--store", metavar="PATH", default=default, help="the store (else SPIRITSAFE_STORE, else ./spiritsafe.duckdb upwards)")
-    group.add_argument("--project", metavar="NAME", default=default, help="the project (else SPIRITSAFE_PROJECT, else the only one)")
-    group.add_argument("--as", dest="claimed", metavar="NAME", default=default, help="your name on a shared account, recorded as claimed")
-    group.add_argument("--json", action="store_true", default=off, help="one JSON document on standard output")
+    group.add_argument(
+        "--store",
+        metavar="PATH",
+        default=default,
+        help="the store (else SPIRITSAFE_STORE, else ./spiritsafe.duckdb upwards)",
+    )
+    group.add_argument(
+        "--project",
+        metavar="NAME",
+        default=default,
+        help="the project (else SPIRITSAFE_PROJECT, else the only one)",
+    )
+    group.add_argument(
+        "--as",
+        dest="claimed",
+        metavar="NAME",
+        default=default,
+        help="your name on a shared account, recorded as claimed",
+    )
+    group.add_argument(
+        "--json", action="store_true", default=off, help="one JSON document on standard output"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

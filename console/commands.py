@@ -6,6 +6,7 @@ To add one: a function here (or in ``headless.py`` for the twins of console acti
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from console import headless, stage_command
 from console.output import emit, open_store, project_of
 from engine.stages import STAGES
+from store.address import socket_path
 from store.errors import InputError, RuleError, UsageError
 
 Options = argparse.Namespace
@@ -51,7 +53,9 @@ def console(options: Options) -> int:
 def configure_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="name of the project: letters, digits, - and _")
     parser.add_argument("--title", default="", help="one line for people")
-    parser.add_argument("--contract", type=Path, default=Path("contract.toml"), help="where to write the template")
+    parser.add_argument(
+        "--contract", type=Path, default=Path("contract.toml"), help="where to write the template"
+    )
 
 
 def init(options: Options) -> int:
@@ -61,7 +65,9 @@ def init(options: Options) -> int:
     if not options.name.replace("-", "").replace("_", "").isalnum():
         raise UsageError(f"{options.name!r} is no project name", todo="Letters, digits, - and _.")
     if options.contract.exists():
-        raise InputError("is there already", where=str(options.contract), todo="--contract names another file.")
+        raise InputError(
+            "is there already", where=str(options.contract), todo="--contract names another file."
+        )
     store = open_store(options, create=True)
     store.act("project.create", options.name, {"title": options.title})
     options.contract.write_text(template(options.name, owner=store.welcome.actor))
@@ -74,7 +80,10 @@ def projects(options: Options) -> int:
     from store import read
 
     rows = open_store(options).ask(read.PROJECTS)
-    return emit(options, {"projects": [{"name": p.name, "title": p.title, "retrospective": p.retrospective} for p in rows]})
+    return emit(
+        options,
+        {"projects": [{"name": p.name, "title": p.title, "retrospective": p.retrospective} for p in rows]},
+    )
 
 
 def configure_contract(parser: argparse.ArgumentParser) -> None:
@@ -90,7 +99,15 @@ def contract(options: Options) -> int:
     if options.action == "show":
         store = open_store(options)
         locked = Context(store, project_of(options, store)).locked()
-        return emit(options, {"version": locked.version, "hash": locked.hash, "locked_by": locked.actor, "contract": locked.contract})
+        return emit(
+            options,
+            {
+                "version": locked.version,
+                "hash": locked.hash,
+                "locked_by": locked.actor,
+                "contract": locked.contract,
+            },
+        )
     try:
         text = options.file.read_text(encoding="utf-8")
     except OSError as error:
@@ -101,7 +118,9 @@ def contract(options: Options) -> int:
         told = [{"where": p.where, "what": p.what, "todo": p.todo} for p in problems]
         emit(options, {"problems": told})
         if options.action == "lock":
-            raise RuleError(f"the contract has {len(problems)} problems and was not locked", where=str(options.file))
+            raise RuleError(
+                f"the contract has {len(problems)} problems and was not locked", where=str(options.file)
+            )
         return 1
     if options.action == "check":
         return emit(options, {"problems": [], "hash": contract_hash(found)})
@@ -124,8 +143,12 @@ def decide(options: Options) -> int:
     from engine.decide import decide as put
 
     store = open_store(options)
-    record = put(Context(store, project_of(options, store)), options.outcome, options.why, student=options.student)
-    return emit(options, {"outcome": record["outcome"], "sha256": record["sha256"], "next": "spiritsafe export"})
+    record = put(
+        Context(store, project_of(options, store)), options.outcome, options.why, student=options.student
+    )
+    return emit(
+        options, {"outcome": record["outcome"], "sha256": record["sha256"], "next": "spiritsafe export"}
+    )
 
 
 def configure_export(parser: argparse.ArgumentParser) -> None:
@@ -143,7 +166,9 @@ def export(options: Options) -> int:
 
 
 def configure_verify(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("record", nargs="?", type=Path, help="a decision record (JSON); without it, the store alone")
+    parser.add_argument(
+        "record", nargs="?", type=Path, help="a decision record (JSON); without it, the store alone"
+    )
 
 
 def verify(options: Options) -> int:
@@ -153,7 +178,9 @@ def verify(options: Options) -> int:
     store = open_store(options)
     found = verify_record(store, options.record) if options.record else verify_store(store)
     told: dict[str, Any] = {"sound": found.sound, "checked": found.checked}
-    told["differences"] = [{"where": d.where, "recorded": d.recorded, "found": d.found} for d in found.differences]
+    told["differences"] = [
+        {"where": d.where, "recorded": d.recorded, "found": d.found} for d in found.differences
+    ]
     emit(options, told)
     return 0 if found.sound else 1
 
@@ -167,7 +194,10 @@ def configure_sql(parser: argparse.ArgumentParser) -> None:
 
 def sql(options: Options) -> int:
     """One SELECT, read-only."""
-    return emit(options, open_store(options).call("sql", text=options.text, limit=options.limit, seconds=options.seconds))
+    return emit(
+        options,
+        open_store(options).call("sql", text=options.text, limit=options.limit, seconds=options.seconds),
+    )
 
 
 def configure_serve(parser: argparse.ArgumentParser) -> None:
@@ -186,7 +216,14 @@ def status(options: Options) -> int:
     """Say what the hub of the store holds."""
     store = open_store(options)
     w = store.welcome
-    told = {"version": w.version, "schema": w.schema, "store": w.store_id, "pid": w.pid, "you": w.actor, "role": w.role}
+    told = {
+        "version": w.version,
+        "schema": w.schema,
+        "store": w.store_id,
+        "pid": w.pid,
+        "you": w.actor,
+        "role": w.role,
+    }
     return emit(options, store.call("status") | told)
 
 
@@ -194,6 +231,10 @@ def stop(options: Options) -> int:
     """Stop the hub of the store; the next command starts one again."""
     store = open_store(options, start=False)
     store.call("stop")
+    socket = socket_path(store.path)
+    deadline = time.monotonic() + 30
+    while socket.exists() and time.monotonic() < deadline:  # it checkpoints and closes before that goes
+        time.sleep(0.02)
     return emit(options, {"stopped": store.welcome.pid})
 
 
@@ -212,7 +253,9 @@ def demo(options: Options) -> int:
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
-        Command("console", "open the console (what spiritsafe does without a command)", configure_console, console),
+        Command(
+            "console", "open the console (what spiritsafe does without a command)", configure_console, console
+        ),
         Command("demo", "the sample project, built and opened", configure_demo, demo),
         Command("init", "make a project and a contract to fill in", configure_init, init),
         Command("projects", "list the store's projects", nothing, projects),
@@ -221,14 +264,26 @@ COMMANDS: dict[str, Command] = {
             Command(stage.name, stage.help, stage_command.configure(stage), stage_command.run(stage))
             for stage in STAGES.values()
         ),
-        Command("queue", "list a queue: audit, duplicates, disagreements, ledger", headless.configure_queue, headless.queue),
+        Command(
+            "queue",
+            "list a queue: audit, duplicates, disagreements, ledger",
+            headless.configure_queue,
+            headless.queue,
+        ),
         Command("show", "one subject of a queue, whole", headless.configure_show, headless.show),
-        Command("verdict", "judge a subject: ok, bad, unsure, left, right, …", headless.configure_verdict, headless.verdict),
+        Command(
+            "verdict",
+            "judge a subject: ok, bad, unsure, left, right, …",
+            headless.configure_verdict,
+            headless.verdict,
+        ),
         Command("comment", "remark on a subject", headless.configure_comment, headless.comment),
         Command("why", "record the reason of a choice", headless.configure_why, headless.why),
         Command("undo", "undo your own latest act in the project", nothing, headless.undo),
         Command("redo", "redo what you undid last", nothing, headless.redo),
-        Command("report", "print the evaluation, gate and coverage", headless.configure_report, headless.report),
+        Command(
+            "report", "print the evaluation, gate and coverage", headless.configure_report, headless.report
+        ),
         Command("decide", "record ship, iterate or kill", configure_decide, decide),
         Command("export", "write the newest decision record", configure_export, export),
         Command("verify", "check the store, or recompute a record", configure_verify, verify),

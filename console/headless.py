@@ -20,14 +20,22 @@ def spec_of(context: Context, kind: str, options: Options | None = None) -> dict
     """What a queue of this kind is of, with the project's defaults: its teacher, newest runs, newest student."""
     given = {n: getattr(options, n, None) for n in ("filter", "sort", "seed", "model", "student")}
     spec: dict[str, Any] = {"kind": kind, "project": context.project, "seed": given["seed"] or 0}
-    spec |= {"filter": given["filter"] or "", "sort": given["sort"] or "", "blind": not getattr(options, "open", False)}
+    spec |= {
+        "filter": given["filter"] or "",
+        "sort": given["sort"] or "",
+        "blind": not getattr(options, "open", False),
+    }
     if kind == "audit":
         spec["model"] = context.model("teacher", given["model"] or "")
     elif kind == "duplicates":
         spec["run_id"] = context.latest("dedup", "Find them first: spiritsafe dedup").run_id
     elif kind == "disagreements":
         evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
-        spec |= {"run_id": evaluated.run_id, "teacher": evaluated.result["teacher"], "metric": evaluated.result["metric"]}
+        spec |= {
+            "run_id": evaluated.run_id,
+            "teacher": evaluated.result["teacher"],
+            "metric": evaluated.result["metric"],
+        }
         spec["model"] = context.model("student", given["student"] or "")
     return spec
 
@@ -39,12 +47,16 @@ def _context(options: Options) -> Context:
 
 def _queue_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=QUEUES)
-    parser.add_argument("--filter", default="", help="in the filter grammar, e.g. 'tier = vip and not reviewed'")
+    parser.add_argument(
+        "--filter", default="", help="in the filter grammar, e.g. 'tier = vip and not reviewed'"
+    )
     parser.add_argument("--sort", default="", help="an expression, asc or desc behind it")
     parser.add_argument("--seed", type=int, default=0, help="random order by this seed")
     parser.add_argument("--model", default="", help="audit: whose outputs (default: the teacher's)")
     parser.add_argument("--student", default="", help="disagreements: which student (default: the newest)")
-    parser.add_argument("--open", action="store_true", help="not blind: may filter by what tells the source; recorded so")
+    parser.add_argument(
+        "--open", action="store_true", help="not blind: may filter by what tells the source; recorded so"
+    )
 
 
 def configure_queue(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +72,10 @@ def queue(options: Options) -> int:
     low = options.at - 1
     rows = context.store.call("window", queue=opened["id"], low=low, high=low + min(options.rows, 1000))
     context.store.call("close_queue", queue=opened["id"])
-    told = [{"position": p + 1, "subject": s, "mark": m, "cells": [str(c)[:200] for c in cells]} for p, s, m, cells in rows]
+    told = [
+        {"position": p + 1, "subject": s, "mark": m, "cells": [str(c)[:200] for c in cells]}
+        for p, s, m, cells in rows
+    ]
     return emit(options, {"length": opened["length"], "reviewed": opened["reviewed"], "rows": told})
 
 
@@ -83,12 +98,19 @@ def configure_verdict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("subject", help="as `spiritsafe queue` names it")
     parser.add_argument("verdict", help="ok bad unsure | left right both neither | keep choose distinct")
     parser.add_argument("--reason", type=int, help="1 to 9, with bad and neither")
-    parser.add_argument("--shown", action="append", default=[], help="ids of the outputs that you saw, in order")
+    parser.add_argument(
+        "--shown", action="append", default=[], help="ids of the outputs that you saw, in order"
+    )
 
 
 def verdict(options: Options) -> int:
     """Judge one subject."""
-    payload: dict[str, Any] = {"queue": options.kind, "subject": options.subject, "verdict": options.verdict, "shown": options.shown}
+    payload: dict[str, Any] = {
+        "queue": options.kind,
+        "subject": options.subject,
+        "verdict": options.verdict,
+        "shown": options.shown,
+    }
     if options.reason is not None:
         payload["reason"] = options.reason
     return _act(options, "verdict", payload)
@@ -112,7 +134,9 @@ def configure_why(parser: argparse.ArgumentParser) -> None:
 
 def why(options: Options) -> int:
     """Record the reason of a choice that is not obvious."""
-    return _act(options, "why", {"choice": options.choice, "reason": options.reason, "rejected": options.rejected})
+    return _act(
+        options, "why", {"choice": options.choice, "reason": options.reason, "rejected": options.rejected}
+    )
 
 
 def undo(options: Options) -> int:
@@ -132,21 +156,29 @@ def _act(options: Options, kind: str, payload: dict[str, Any]) -> int:
 
 
 def configure_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("what", nargs="?", choices=("evaluation", "gate", "coverage", "runs"), default="evaluation")
+    parser.add_argument(
+        "what", nargs="?", choices=("evaluation", "gate", "coverage", "runs"), default="evaluation"
+    )
 
 
 def report(options: Options) -> int:
     """Print what the newest run of a stage found."""
     context = _context(options)
     if options.what == "runs":
-        runs = [{"run": r.run_no, "stage": r.stage, "event": r.seq, "rows": len(r.digests)} for r in context.runs()]
+        runs = [
+            {"run": r.run_no, "stage": r.stage, "event": r.seq, "rows": len(r.digests)}
+            for r in context.runs()
+        ]
         return emit(options, {"runs": runs})
     if options.what == "coverage":
         return emit(options, {"buckets": buckets(context.store, context)})
     stage = {"evaluation": "evaluate", "gate": "gate"}[options.what]
     found = context.latest(stage, f"Run it first: spiritsafe {stage}").result
     if options.what == "evaluation" and not options.json:
-        rows = [{"model": name, **{k: v for k, v in m.items() if k not in ("labels", "latency_ms")}} for name, m in found["models"].items()]
+        rows = [
+            {"model": name, **{k: v for k, v in m.items() if k not in ("labels", "latency_ms")}}
+            for name, m in found["models"].items()
+        ]
         return emit(options, {"set": found["set"], "metric": found["metric"], "models": rows})
     return emit(options, found)
 

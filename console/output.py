@@ -28,12 +28,17 @@ def project_of(options: argparse.Namespace, store: Client) -> str:
     wanted: str | None = options.project or os.environ.get("SPIRITSAFE_PROJECT")
     if wanted:
         if wanted not in names:
-            raise InputError(f"no project {wanted!r} in this store", todo="Known: " + (", ".join(names) or "none; spiritsafe init"))
+            raise InputError(
+                f"no project {wanted!r} in this store",
+                todo="Known: " + (", ".join(names) or "none; spiritsafe init"),
+            )
         return wanted
     if len(names) == 1:
         return names[0]
     if not names:
-        raise UsageError("the store has no project yet", todo="spiritsafe init NAME, or import --retrospective NAME")
+        raise UsageError(
+            "the store has no project yet", todo="spiritsafe init NAME, or import --retrospective NAME"
+        )
     raise UsageError("the store has several projects", todo="--project " + "|".join(names))
 
 

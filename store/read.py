@@ -276,6 +276,13 @@ class EventRow:
 
 
 @dataclass(frozen=True, slots=True)
+class MetadataKey:
+    """A key of arrival metadata (among the first arrivals: for completion, not for counting)."""
+
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The head of the ledger."""
 
@@ -413,6 +420,12 @@ DECISIONS = Question(
     DecisionRow,
     "select seq, at_us, actor, outcome, rationale, record_sha256, record from decision where project = $project order by seq",
 )
+METADATA_KEYS = Question(
+    "metadata_keys",
+    MetadataKey,
+    "select distinct unnest(json_keys(metadata)) as key from (select metadata from arrivals where project = $project limit 2000)"
+    " order by key",
+)
 EVENTS = Question(
     "events",
     EventRow,
@@ -438,6 +451,6 @@ QUESTIONS: dict[str, Question[object]] = {
     q.name: q  # type: ignore[misc]
     for q in (
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
-        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, EVENTS, HEAD,
+        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, HEAD,
     )
 }  # fmt: skip

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from console.text import cells, fit, visible
+from console.text import fit, visible
 from console.wrapped import Wrapped
 
 Kind: TypeAlias = Literal["equal", "insert", "delete", "replace"]
@@ -139,8 +139,3 @@ def _paired(spans: list[Span]) -> list[tuple[str, str]]:
             left += f"[-{visible(span.left, lines=True)}-]" if span.left else ""
             right += f"{{+{visible(span.right, lines=True)}+}}" if span.right else ""
     return [*pairs, (left, right)] if left or right else pairs
-
-
-def widths(lines: list[str]) -> set[int]:
-    """The widths of lines in cells, for those who lay them out."""
-    return {cells(line) for line in lines}

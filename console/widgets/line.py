@@ -9,6 +9,7 @@ from typing import ClassVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.events import Key, Paste
+from textual.geometry import Region
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -58,6 +59,7 @@ class LineBar(Widget, can_focus=True):
         self.history: list[str] = []
         self._at: int | None = None
         self._choices: list[str] = []
+        self._reach = 0
 
     def open(self, label: str, text: str = "", *, complete: Complete | None = None) -> None:
         """Start a new line: a label such as ``/`` or ``filter:``, and a draft to go on with."""
@@ -74,7 +76,7 @@ class LineBar(Widget, can_focus=True):
             getattr(self, name)()
         elif event.character is not None and event.is_printable:
             self._insert(event.character)
-        self.refresh()
+        self._repaint()
 
     def on_paste(self, event: Paste) -> None:
         """Put pasted text in, on one line."""
@@ -183,13 +185,22 @@ class LineBar(Widget, can_focus=True):
         self.text, self.column = text, column
         if changed:
             self.post_message(self.Changed(self, text))
-        self.refresh()
+        self._repaint()
+
+    def _repaint(self) -> None:
+        """Refresh as far as the old or the new text reaches."""
+        if self.size.width:
+            reach = cells(self._strip().text.rstrip()) + 1  # the cursor may stand behind the last letter
+            self.refresh(Region(0, 0, min(self.size.width, max(reach, self._reach)), 1))
+            self._reach = reach
 
     def render_line(self, y: int) -> Strip:
         """Return the bar: label, text around the cursor, choices behind it."""
         width = self.size.width
-        if y or not width:
-            return Strip.blank(width)
+        return Strip.blank(width) if y or not width else self._strip()
+
+    def _strip(self) -> Strip:
+        width = self.size.width
         label = visible(self.label) + (" " if self.label else "")
         room = max(2, width - cells(label) - 1)
         head = visible(self.text[: self.column])

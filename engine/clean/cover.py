@@ -91,7 +91,11 @@ def cover(
         outputs = context.store.fetch(read.OUTPUTS, project=context.project, model=teacher, split=None)
         keys = zip(outputs["output_key"].to_pylist(), outputs["arrival_key"].to_pylist(), strict=True)
         dirty = {arrival for output, arrival in keys if output in failed}
-    parsed = {d.expression: grammar.parse(d.expression) for d in dimensions}
+    # Metadata has no type: what is cut at edges is read as a number.
+    parsed = {
+        d.expression: grammar.parse(f"number({d.expression})" if d.edges else d.expression)
+        for d in dimensions
+    }
     rows: list[dict[str, Any]] = []
     for a in arrivals:
         row = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from engine.contract_records import Contract
-from engine.evaluate.metrics import METRICS, label_of
+from engine.evaluate.metrics import MARKER, METRICS, label_of, number_of
+from store.canonical import canonical_text
 from store.errors import InputError
 
 
@@ -45,6 +46,27 @@ def spellings(texts: Iterable[str], contract: Contract) -> dict[str, str]:
     }
 
 
+def stated(text: str, metric: str, options: Mapping[str, str]) -> str:
+    """The part of an answer that a metric compares; the whole text where it finds none.
+
+    >>> stated("so 9 * 2\\nA: 18.0", "number", {}), stated('{"route": "Billing"}', "label", {"field": "route"})
+    ('18', 'billing')
+    """
+    if metric == "number":
+        value = number_of(text.rpartition(options.get("marker", MARKER))[2])
+        return str(value) if value is not None else text.strip()
+    if metric == "label":
+        return label_of(text, options) or label_of(text, {}) or text.strip()
+    return text.strip()
+
+
+def written(label: str, contract: Contract) -> str:
+    """A label as the teacher is asked to write it: its code, or the JSON object that the metric reads."""
+    code = next((item.code for item in contract.task.labels if item.name == label and item.code), "")
+    field = contract.task.metric_options.get("field")
+    return canonical_text({field: label}) if field else code or label
+
+
 class Scorer:
     """The contract's metric with its options and codes."""
 
@@ -54,6 +76,10 @@ class Scorer:
         self.metric = METRICS[contract.task.metric]
         self.options = dict(contract.task.metric_options)
         self.codes = codes_of(contract)
+
+    def stated(self, text: str) -> str:
+        """What an answer says, so that two answers can be compared: the number, the label, or the text itself."""
+        return stated(decoded(text, self.codes), self.metric.name, self.options)
 
     def score(self, output: str, reference: str) -> float:
         """The metric's value for one output."""

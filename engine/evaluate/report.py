@@ -176,7 +176,8 @@ def _summary(
     """One model's standard numbers, as text where they are no integers."""
     n, right = len(scores), int(sum(s.value for s in scores))
     low, high = statistics.wilson(right, n) if n else (0.0, 1.0)
-    both = [(given[p].text.strip(), teacher[p].text.strip()) for p in given if p in teacher]
+    scorer = Scorer(contract)
+    both = [(scorer.stated(given[p].text), scorer.stated(teacher[p].text)) for p in given if p in teacher]
     same, pairs = agreement(both)
     summary: dict[str, Any] = {
         "n": n,

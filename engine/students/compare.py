@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.context import Context
-from engine.evaluate.metrics import label_of, number_of
+from engine.evaluate.answers import Scorer, written
 from engine.stages import as_mapping, option
 from store import read
 from store.canonical import output_id_of
@@ -42,11 +42,11 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         )
     if not references:
         raise RuleError("no references to take a majority of", todo="Import some with --reference.")
-    keys = Counter(_answer(contract.task.metric, text, contract.task.metric_options) for text in references)
-    (answer, count) = keys.most_common(1)[0]
-    text = next(
-        r for r in references if _answer(contract.task.metric, r, contract.task.metric_options) == answer
-    )
+    scorer = Scorer(contract)
+    answer, count = Counter(scorer.stated(text) for text in references).most_common(1)[0]
+    text = next(r for r in references if scorer.stated(r) == answer)
+    if scorer.metric.name == "label":
+        text = written(text.strip(), contract)
     context.declare(params.name, "baseline", {"kind": "majority", "over": counted})
     opened = context.open("baselines", dict(as_mapping(params)), {"set": frozen.result["set_sha256"]})
     opened.add(
@@ -66,12 +66,3 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     }
     opened.close(result)
     return result
-
-
-def _answer(metric: str, text: str, options: Any) -> str:
-    """The part of a reference that the metric compares."""
-    if metric == "number":
-        return str(number_of(text))
-    if metric == "label":
-        return str(label_of(text, options))
-    return text.strip()

@@ -188,7 +188,6 @@ class Terminal:
         try:
             data = os.read(self.fd, 65536)
         except OSError:  # the child closed its end
-            time.sleep(0.01 if timeout else 0)
             return b""
         self.raw += data
         whole = self._rest + data

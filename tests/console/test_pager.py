@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual.app import ComposeResult
+from textual.pilot import Pilot
 
-from console.widgets.frames import AHEAD, Frames
+from console.text import cells
+from console.widgets.frames import AHEAD, Frames, QuietApp
+from console.widgets.pager import Pager
 
 from .pty_harness import Terminal, key_bytes
 
@@ -107,6 +112,74 @@ def test_moving_side_by_side_costs_at_most_three_kilobytes() -> None:
         costs = [term.bytes_for("down", quiet=0.25) for _ in range(6)]
         assert max(costs) <= 3_000
         assert "answer" in term.text()
+
+
+class Few(QuietApp[None]):
+    """A pager nobody fetches rows for."""
+
+    def compose(self) -> ComposeResult:
+        yield Pager()
+
+    def on_mount(self) -> None:
+        self.pager = self.query_one(Pager)
+        self.pager.focus()
+        self.needs: list[tuple[int, int]] = []
+
+    def on_pager_need(self, need: Pager.Need) -> None:
+        self.needs.append((need.window_no, need.source))
+
+    def lines(self) -> list[str]:
+        return [self.pager.render_line(y).text.rstrip() for y in range(self.pager.size.height)]
+
+
+def within(work: Callable[[Few, Pilot[None]], Awaitable[None]]) -> None:
+    async def run() -> None:
+        app = Few()
+        async with app.run_test(size=(30, 6)) as pilot:
+            await work(app, pilot)
+
+    asyncio.run(run())
+
+
+def test_hostile_and_wide_rows_stay_in_their_line() -> None:
+    async def work(app: Few, pilot: Pilot[None]) -> None:
+        rows = ["a\x1b[2Jb\nc\u202e", "漢" * 40, "x" * 1_000_000, "", "e\u0301" * 50]
+        app.pager.set_source(5, lambda row, _width: row, lambda _row: "\x1b")
+        app.pager.put(0, rows)
+        await pilot.pause()
+        assert app.lines()[0] == ">␛a␛[2Jb⏎c⟨U+202E⟩"
+        assert {app.pager.render_line(y).cell_length for y in range(6)} == {30}
+        assert {sum(cells(s.text) for s in app.pager.render_line(y)) for y in range(6)} == {30}
+
+    within(work)
+
+
+def test_rows_of_an_older_queue_are_dropped_and_none_is_judged_before_it_came() -> None:
+    async def work(app: Few, pilot: Pilot[None]) -> None:
+        app.pager.set_source(3, lambda row, _width: row, lambda _row: " ")
+        await pilot.pause()
+        app.pager.set_source(2, lambda row, _width: row, lambda _row: " ", titles=lambda _width: "text")
+        await pilot.pause(0.05)
+        app.pager.put(0, ["old"] * 3, app.needs[0][1])
+        assert app.lines()[:3] == ["  text", "> …", "  …"]
+        assert app.pager.painted is None
+        app.pager.put(0, ["new", "rows"], app.needs[1][1])
+        await pilot.pause(0.05)
+        assert app.lines()[:3] == ["  text", "> new", "  rows"]
+        assert app.pager.painted == 0
+
+    within(work)
+
+
+def test_an_empty_queue_has_no_position() -> None:
+    async def work(app: Few, pilot: Pilot[None]) -> None:
+        app.pager.set_source(0, lambda row, _width: row, lambda _row: " ")
+        await pilot.press("down", "pagedown", "end", "home")
+        assert app.pager.position is None
+        assert app.pager.painted is None
+        assert app.needs == []
+
+    within(work)
 
 
 def test_no_stale_frame_waits_behind_a_page_under_way() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import unicodedata
 
 import pytest
@@ -87,19 +86,6 @@ def test_wrapping_a_megabyte_cuts_only_the_lines_asked_for() -> None:
 def test_a_stack_of_combining_marks_does_not_hang_a_line() -> None:
     wrapped = t.Wrapped("a" + "\u0301" * 100_000, 40)
     assert len(wrapped.line(0)) <= 40 * 9
-
-
-def test_a_clean_megabyte_costs_little_more_than_searching_it() -> None:
-    text = "hello wörld " * 90_000
-    best = min(_seconds(lambda: t.visible(text, lines=True)) for _ in range(5))
-    reference = min(_seconds(lambda: [c for c in text if c == "\x00"]) for _ in range(3))
-    assert best < reference
-
-
-def _seconds(work: object) -> float:
-    start = time.perf_counter()
-    work()  # type: ignore[operator]
-    return time.perf_counter() - start
 
 
 def test_a_row_of_a_huge_text_looks_at_its_head_only() -> None:

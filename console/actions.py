@@ -1,0 +1,158 @@
+"""Every action, as one table: bindings, footer, ``?`` help, palette, docs and remapping all come from here.
+
+To add one: a line here, and a method ``action_…`` on the screen (or app) that its group belongs to. Ids are
+stable: they are what a keymap names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from textual.binding import Binding
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that a key does. ``group``: where it works; ``shown``: the key as people read it."""
+
+    id: str
+    group: str
+    keys: str  # Textual's key names
+    shown: str
+    help: str
+    call: str
+    footer: str = ""  # one word, where the footer names it
+
+
+ACTIONS: tuple[Action, ...] = (
+    # everywhere
+    Action("go", "all", "g", "g…", "go to a screen: g, then its letter", "go", "go"),
+    Action("help", "all", "question_mark", "?", "all keys of this screen", "help", "help"),
+    Action("palette", "all", "colon", ":", "command line: a number jumps, a word runs an action", "palette"),
+    Action("guidelines", "all", "i", "i", "the task's guidelines and the reasons", "guidelines"),
+    Action("undo", "all", "u", "u", "undo your own latest act, and name it", "undo", "undo"),
+    Action("redo", "all", "ctrl+r", "^r", "redo what you undid", "redo"),
+    Action("why", "all", "W", "W", "record the reason of a choice", "why"),
+    Action("refresh", "all", "r", "r", "read again: what is new since", "refresh"),
+    Action("back", "all", "q,backspace", "q", "back; from home, leave", "back", "back"),
+    Action("suspend", "all", "ctrl+z", "^z", "suspend to the shell", "suspend_process"),
+    # lists
+    Action("list.move", "list", "down,j", "j k", "next and previous row (arrows too)", "pager('move', 1)"),
+    Action("list.up", "list", "up,k", "", "previous row", "pager('move', -1)"),
+    Action("list.page", "list", "pagedown,ctrl+f", "PgDn", "next page (PgUp back)", "pager('page', 1)"),
+    Action("list.page_up", "list", "pageup,ctrl+b", "", "previous page", "pager('page', -1)"),
+    Action("list.first", "list", "home", "gg G", "first and last row (Home, End)", "pager('home')"),
+    Action("list.last", "list", "end,G", "", "last row", "pager('end')"),
+    Action("list.open", "list", "enter", "Enter", "open what the row is about", "open", "open"),
+    # queues
+    Action("queue.next", "queue", "right_square_bracket", "]", "next that you have not judged", "unreviewed(1)", "next"),
+    Action("queue.previous", "queue", "left_square_bracket", "[", "previous that you have not judged", "unreviewed(-1)"),
+    Action("queue.search", "queue", "slash", "/", "search texts, whatever the case", "search", "find"),
+    Action("queue.again", "queue", "n", "n N", "next and previous hit", "again(1)"),
+    Action("queue.back", "queue", "N", "", "previous hit", "again(-1)"),
+    Action("queue.filter", "queue", "f", "f", "filter (Tab completes); empty shows all", "filter", "filter"),
+    Action("queue.order", "queue", "o", "o", "random order (a drawn sample), and back", "order"),
+    Action("queue.comment", "queue", "semicolon", ";", "comment on this", "comment"),
+    Action("queue.repeat", "queue", "full_stop", ".", "repeat your last verdict", "repeat"),
+    Action("queue.copy", "queue", "y", "y", "copy the texts (OSC 52, and always a file)", "copy"),
+    Action("queue.scroll", "queue", "space", "space b", "scroll a long text, and back", "scroll(1)", "scroll"),
+    Action("queue.scroll_up", "queue", "b", "", "scroll back", "scroll(-1)"),
+    Action("queue.view", "queue", "t", "t", "text as wrapped, raw, JSON, chat", "view"),
+    # audit
+    Action("audit.ok", "audit", "a", "a", "ok, and next", "judge('ok')", "ok"),
+    Action("audit.bad", "audit", "1,2,3,4,5,6,7,8,9", "1–9", "bad, for this reason, and next", "judge_bad", "bad"),
+    Action("audit.unsure", "audit", "z", "z", "unsure, and next", "judge('unsure')", "unsure"),
+    # disagreements
+    Action("triage.left", "disagreements", "less_than_sign,left", "<", "left is better, and next", "judge('left')", "left"),
+    Action("triage.right", "disagreements", "greater_than_sign,right", ">", "right is better, and next", "judge('right')", "right"),
+    Action("triage.both", "disagreements", "equals_sign", "=", "both fine, and next", "judge('both')", "both"),
+    Action("triage.neither", "disagreements", "1,2,3,4,5,6,7,8,9", "1–9", "both bad, for this reason, and next", "judge_bad", "bad"),
+    Action("triage.diff", "disagreements", "d", "d", "texts one below the other, side by side, word diff", "diff", "diff"),
+    # duplicates
+    Action("pairs.keep", "duplicates", "a", "a", "keep the representative, and next", "judge('keep')", "keep"),
+    Action("pairs.choose", "duplicates", "r", "r", "make the other one the representative, and next", "judge('choose')", "choose"),
+    Action("pairs.distinct", "duplicates", "n", "n", "not duplicates: remembered, and next", "judge('distinct')", "distinct"),
+    Action("pairs.diff", "duplicates", "d", "d", "word diff, side by side, plain", "diff", "diff"),
+    # home
+    Action("home.run", "home", "r", "r", "run the stage under the cursor as a job", "run_stage", "run"),
+    Action("home.cancel", "home", "x", "x", "cancel the job under the cursor", "cancel_job"),
+    Action("home.project", "home", "p", "p", "choose another project", "choose_project", "project"),
+    # decision
+    Action("decision.export", "decision", "E", "E", "write the newest record as JSON and Markdown", "export", "export"),
+)  # fmt: skip
+
+PLACES: dict[str, str] = {
+    "h": "home", "a": "audit", "p": "duplicates", "c": "coverage", "e": "evaluation",
+    "x": "disagreements", "d": "decision", "l": "ledger",
+}  # fmt: skip
+GROUPS: dict[str, tuple[str, ...]] = {
+    "home": ("home", "list", "all"),
+    "audit": ("audit", "queue", "list", "all"),
+    "duplicates": ("duplicates", "queue", "list", "all"),
+    "coverage": ("list", "all"),
+    "evaluation": ("list", "all"),
+    "disagreements": ("disagreements", "queue", "list", "all"),
+    "decision": ("decision", "list", "all"),
+    "ledger": ("queue", "list", "all"),
+}
+TYPED = (":ship", ":iterate", ":kill", ":project NAME", ":next", ":quit", ":123")
+
+
+def of_screen(name: str) -> Iterator[Action]:
+    """The actions that work on a screen; where two want one key, the screen's own wins."""
+    taken: set[str] = set()
+    for group in GROUPS[name]:
+        for action in ACTIONS:
+            keys = set(action.keys.split(","))
+            if action.group == group and not keys <= taken:
+                taken |= keys
+                yield action
+
+
+def bindings(name: str) -> list[Binding]:
+    """Textual bindings of a screen. A key of several (1–9) reaches the action as an argument."""
+    made: list[Binding] = []
+    taken: set[str] = set()
+    for action in of_screen(name):
+        for key in action.keys.split(","):
+            if key not in taken:
+                taken.add(key)
+                call = f"{action.call}({key})" if action.call == "judge_bad" else action.call
+                suffix = f".{key}" if action.call == "judge_bad" else ""
+                made.append(Binding(key, call, action.help, show=False, id=f"{name}/{action.id}{suffix}/{key}"))
+    return made
+
+
+def footer(name: str, width: int) -> str:
+    """The keys that work now, as many as fit."""
+    text = ""
+    for action in of_screen(name):
+        if action.footer:
+            piece = f"{action.shown} {action.footer}"
+            if len(text) + len(piece) + 2 > width:
+                break
+            text += ("  " if text else "") + piece
+    return text
+
+
+def help_lines(name: str) -> list[str]:
+    """All keys of a screen, with what they do."""
+    lines = [f"{name}", ""]
+    lines += [f"  {a.shown:<8} {a.help}" for a in of_screen(name) if a.shown]
+    lines += ["", "go to", ""]
+    lines += [f"  g{letter:<7} {place}" for letter, place in PLACES.items()]
+    lines += ["", "typed", "", "  " + "  ".join(TYPED)]
+    return lines
+
+
+def conflicts(actions: Iterable[Action] = ACTIONS) -> list[str]:
+    """Two actions of one group on one key: a mistake of this table (or of a keymap), named."""
+    seen: dict[tuple[str, str], str] = {}
+    found = []
+    for action in actions:
+        for key in action.keys.split(","):
+            other = seen.setdefault((action.group, key), action.id)
+            if other != action.id:
+                found.append(f"{action.group}: {key} is both {other} and {action.id}")
+    return found

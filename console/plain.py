@@ -1,0 +1,49 @@
+"""``--plain``: the first screens as text, one row a line: for screen readers, logs, scripts and no terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from console.headless import spec_of
+from console.screens.coverage import coverage_sheet
+from console.screens.decision import decision_sheet
+from console.screens.evaluation import evaluation_sheet
+from console.screens.home import run_sheet
+from console.screens.sheet import Sheet
+from console.text import visible
+from engine.context import Context
+from store.client import Client
+from store.errors import SpiritsafeError
+
+WIDTH, ROWS = 120, 5
+
+
+def print_screens(store: Client, project: str) -> None:
+    """Print home, evaluation, coverage, decision and the head of each queue."""
+    context = Context(store, project)
+    _print_sheet("home", run_sheet(context, store.call("jobs"), WIDTH))
+    for name, sheet in (("evaluation", evaluation_sheet), ("coverage", coverage_sheet), ("decision", decision_sheet)):
+        try:
+            _print_sheet(name, sheet(context, WIDTH))
+        except SpiritsafeError as error:
+            _say(f"\n{name}: {error}")
+    for kind in ("audit", "duplicates", "disagreements"):
+        try:
+            queue = store.call("open_queue", spec=spec_of(context, kind))
+        except SpiritsafeError as error:
+            _say(f"\n{kind}: {error}")
+            continue
+        _say(f"\n{kind}: {queue['reviewed']:,} of {queue['length']:,} judged")
+        for position, _, mark, cells in store.call("window", queue=queue["id"], low=0, high=min(ROWS, queue["length"])):
+            _say(f"{mark or ' '} {position + 1:>6,}  " + "  │  ".join(visible(str(c))[:50] for c in cells))
+        store.call("close_queue", queue=queue["id"])
+
+
+def _print_sheet(name: str, sheet: Sheet) -> None:
+    _say(f"\n{name}: {sheet.header}\n  {sheet.titles}")
+    for row in sheet.lines:
+        _say(f"{row.mark} {visible(row.text)}".rstrip()[:WIDTH])
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

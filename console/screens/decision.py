@@ -1,0 +1,115 @@
+"""``gd``: everything that a decision rests on, and the decision itself: typed, with a rationale and the project's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import msgspec
+
+from console.screens.sheet import Line, Sheet, SheetRoom
+from console.widgets.detail import Section
+from engine.context import Context
+from store import read
+from store.errors import RuleError
+
+
+class Decision(SheetRoom):
+    """Gate, audit, triage, hashes; ``:ship``, ``:iterate``, ``:kill`` in three steps on purpose."""
+
+    name_: ClassVar[str] = "decision"
+
+    def enter(self, *, outcome: str = "", **wanted: Any) -> None:
+        super().enter(**wanted)
+        if outcome:
+            self.call_later(self._rationale, outcome)
+
+    def ask_sheet(self, width: int) -> Sheet:
+        return decision_sheet(Context(self.home.store, self.home.project), width)
+
+    def typed(self, text: str) -> None:
+        """The three outcomes are typed here."""
+        word = text.strip()
+        if word in ("ship", "iterate", "kill"):
+            self._rationale(word)
+        else:
+            super().typed(text)
+
+    def _rationale(self, outcome: str) -> None:
+        self.ask(f"{outcome} — rationale:", lambda why: self._confirm(outcome, why) if why.strip() else self.tell("no rationale, no decision"))
+
+    def _confirm(self, outcome: str, why: str) -> None:
+        project = self.home.project
+        self.ask(f"{outcome} — type {project} to decide:", lambda name: self._decide(outcome, why, name))
+
+    def _decide(self, outcome: str, why: str, name: str) -> None:
+        from engine.decide import decide
+
+        if name.strip() != self.home.project:
+            self.tell("not decided: the project's name was not typed")
+            return
+        context = Context(self.home.store, self.home.project)
+        self.home.work(lambda: decide(context, outcome, why), self._decided)
+
+    def _decided(self, record: dict[str, Any]) -> None:
+        self.enter()
+        self.tell(f"decided: {record['outcome']}, record {record['sha256'][:16]}; E exports it")
+
+    def action_export(self) -> None:
+        """``E``"""
+        from engine.decide import export
+
+        context = Context(self.home.store, self.home.project)
+        self.home.work(lambda: export(context, Path.cwd()), lambda paths: self.tell("written: " + ", ".join(p.name for p in paths)))
+
+
+def decision_sheet(context: Context, width: int) -> Sheet:
+    """What a decision rests on, as a sheet; what is missing says how to get it."""
+    del width
+    decisions = context.store.ask(read.DECISIONS, project=context.project)
+    lines = []
+    for d in reversed(decisions):
+        record = msgspec.json.decode(d.record)
+        lines.append(Line(f"{'decided':<12} {d.outcome.upper()} by {d.actor}: {d.rationale}", "✓", (_record_section(record),)))
+    lines += _evidence_lines(context)
+    header = f"{context.project} · decision · " + (f"{decisions[-1].outcome} on record" if decisions else "none on record yet")
+    return Sheet(header, "type :ship, :iterate or :kill; then the rationale, then the project's name", lines)
+
+
+def _record_section(record: dict[str, Any]) -> Section:
+    from engine.record import render_markdown
+
+    return Section("record", render_markdown(record))
+
+
+def _evidence_lines(context: Context) -> list[Line]:
+    from engine.record import evidence, newest
+
+    try:
+        evaluated, student = newest(context)
+        found = evidence(context, evaluated, student)
+    except RuleError as error:
+        return [Line(f"{'missing':<12} {error.what}", "!", (Section("missing", error.todo),))]
+    lines = [
+        Line(
+            f"{'gate':<12} {row['slice']} {row['kind']} {row['bar']}: {row['judgement'].upper()} (bound {row['lower']}, n {row['n']:,})",
+            {"pass": "✓", "fail": "!", "insufficient": "?"}[row["judgement"]],
+            (Section(f"gate row {row['slice']}", row["why"]),),
+            ("evaluation", {}),
+        )
+        for row in found["gate"]["rows"]
+    ]
+    p = found["protocol"]
+    lines.append(
+        Line(f"{'protocol':<12} attempts {p['attempts_spent']} of {p['attempts_allowed']}, unanswered {p['unanswered']}", "✓" if p["holds"] else "!")
+    )
+    audit = found["audit"]
+    lines.append(Line(f"{'audit':<12} {audit['judged']:,} verdicts by {audit['reviewers']} reviewers", " ", (), ("audit", {})))
+    triage = ", ".join(f"{t['better']} {t['count']}" for t in found["triage"]) or "none yet"
+    lines.append(Line(f"{'triage':<12} {triage}", " ", (), ("disagreements", {})))
+    for name, m in sorted(found["evaluation"]["models"].items(), key=lambda item: -item[1]["right"]):
+        lines.append(Line(f"{'model':<12} {name}: {m['accuracy']} ({m['low']} to {m['high']})", " ", (), ("evaluation", {})))
+    hashes = [("contract", found["contract"]["hash"]), ("set", found["evaluation_set"]["set_sha256"]),
+              ("harness", found["evaluation_set"]["harness_sha256"]), ("ledger", found["ledger"]["hash"])]  # fmt: skip
+    lines += [Line(f"{name:<12} {value}", "#") for name, value in hashes]
+    return lines

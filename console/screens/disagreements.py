@@ -1,0 +1,88 @@
+"""``gx``: where student and teacher differ by the metric; two unnamed answers, and which is better."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from console.screens.review import Review, Row
+from console.text import fit, line
+from console.widgets.detail import Range, Section
+from console.widgets.diff import inline, side_by_side, word_diff
+
+MODES = ("below", "side", "diff")
+
+
+class Disagreements(Review):
+    """Left and right are teacher and student in random order; which is which shows after the verdict."""
+
+    name_: ClassVar[str] = "disagreements"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode = 0
+        self.cells = ""
+
+    def _open(self) -> Any:
+        found = super()._open()
+        spec = found[0]
+        rows = self.home.store.call(
+            "slice_counts", project=self.home.project, run_id=spec["run_id"], metric=spec["metric"],
+            teacher=spec["teacher"], student=spec["model"], predicates=[""],
+        )  # fmt: skip
+        n, _, _, both, teacher, student = rows[0]
+        self.cells = f"both right {both:,} · only teacher {teacher:,} · only student {student:,} · neither {n - both - teacher - student:,}"
+        return found
+
+    def row_line(self, row: Row, width: int) -> str:
+        position, _, _, (prompt, left, right) = row
+        third = max(6, (width - 16) // 3)
+        return f"{position + 1:>7,} {fit(line(prompt, third), third)} │ {fit(line(last_words(left), third), third)} │ {line(last_words(right), third)}"
+
+    def titles(self, width: int) -> str:
+        third = max(6, (width - 16) // 3)
+        return f"{'#':>7} {fit('prompt', third)} │ {fit('left', third)} │ right"
+
+    def sections(self, detail: dict[str, Any]) -> list[Section]:
+        prompt, (left, right) = detail["prompt"], detail["outputs"]
+        names = [f"left: {left['model']} ({left['role']})", f"right: {right['model']} ({right['role']})"]
+        names = names if detail["revealed"] else ["left", "right"]
+        found = [Section("prompt", prompt["messages"] or prompt["text"])]
+        if MODES[self.mode] == "below":
+            found += [Section(names[0], left["text"]), Section(names[1], right["text"])]
+        elif MODES[self.mode] == "side":
+            found.append(beside(" │ ".join(names), left["text"], right["text"]))
+        else:
+            text, ranges = inline(word_diff(left["text"], right["text"]))
+            found.append(Section(f"{names[0]} [-…-]   {names[1]} {{+…+}}", text, ranges=ranges))
+        if prompt["reference"] is not None:
+            found.append(Section("reference", prompt["reference"]))
+        return [*found, Section("about", self.about(detail))]
+
+    def action_diff(self) -> None:
+        """``d``"""
+        self.mode = (self.mode + 1) % len(MODES)
+        self._show()
+
+    def action_judge_bad(self, reason: int) -> None:
+        """A digit: both are bad, for that reason."""
+        self.action_judge("neither", reason)
+
+    def heading(self) -> str:
+        queue = self.queue
+        parts = [f"{self.home.project} · disagreements", f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}", self.cells]
+        return " · ".join([*parts, *([self.filter] if self.filter else [])])
+
+
+def beside(title: str, left: str, right: str) -> Section:
+    """Two texts side by side with their differing words marked, at whatever width there is."""
+
+    def layout(width: int) -> tuple[str, tuple[Range, ...]]:
+        return "\n".join(side_by_side(word_diff(left, right), width)), ()
+
+    return Section(title, f"{left}\n\n{right}", layout=layout)
+
+
+def last_words(text: str) -> str:
+    """The end of an answer, where the answer usually is: its last line."""
+    lines = [piece for piece in text.strip().splitlines() if piece.strip()]
+    return lines[-1] if lines else ""

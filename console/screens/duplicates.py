@@ -1,0 +1,85 @@
+"""``gp``: verified near-duplicate pairs, largest cluster first; keep, choose, or tell apart."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from console.screens.disagreements import beside
+from console.screens.review import Review, Row, two_columns
+from console.text import fit
+from console.widgets.detail import Section
+from console.widgets.diff import inline, word_diff
+
+MODES = ("diff", "side", "plain")
+
+
+class Duplicates(Review):
+    """The left text is the representative (or the older one); the right one would go."""
+
+    name_: ClassVar[str] = "duplicates"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mode = 0
+
+    def _columns(self) -> list[str]:
+        return ["jaccard", "containment", "edit", "field", "size", "reviewed"]
+
+    def row_line(self, row: Row, width: int) -> str:
+        position, _, _, (about, left, right) = row
+        head = f"{position + 1:>6,} {about} "
+        return head + two_columns(left, right, width - len(head))
+
+    def titles(self, width: int) -> str:
+        del width
+        return f"{'#':>6} {'group':>5} {'J':<4} {'edit':<10} {fit('kept', 20)}"
+
+    def sections(self, detail: dict[str, Any]) -> list[Section]:
+        left, right = ordered(detail)
+        found = []
+        if MODES[self.mode] == "diff":
+            text, ranges = inline(word_diff(left, right))
+            found.append(Section("only kept [-…-]   only the other {+…+}", text, ranges=ranges))
+        elif MODES[self.mode] == "side":
+            found.append(beside("kept │ the other", left, right))
+        else:
+            found += [Section("kept", left), Section("the other", right)]
+        leak = "\nLEAK: one is in the test split, the other is not" if detail["leak"] else ""
+        about = (
+            f"Jaccard {detail['jaccard']:.3f} · containment {detail['containment']:.3f} · {detail['edit']} · {detail['field']}s\n"
+            f"group {detail['cluster']} of {detail['size']} · splits {', '.join(map(str, detail['splits'][0]))} / "
+            f"{', '.join(map(str, detail['splits'][1]))}{leak}"
+        )
+        others = [f"{actor}: {verdict}" for actor, verdict, _, _ in detail["verdicts"] or []]
+        return [*found, Section("evidence", "\n".join([about, *others]))]
+
+    def shown_ids(self, detail: dict[str, Any]) -> list[str]:
+        ids: list[str] = detail["ids"]
+        return ids if kept_first(detail) else ids[::-1]
+
+    def _before_judging(self, payload: dict[str, Any], found: dict[str, Any]) -> None:
+        """``choose`` names the other text first: it is the one to keep from now on."""
+        if payload["verdict"] == "choose":
+            payload["shown"] = self.shown_ids(found)[::-1]
+
+    def action_diff(self) -> None:
+        """``d``"""
+        self.mode = (self.mode + 1) % len(MODES)
+        self._show()
+
+    def heading(self) -> str:
+        queue = self.queue
+        parts = [f"{self.home.project} · near-duplicate pairs", f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}"]
+        return " · ".join([*parts, *([self.filter] if self.filter else [])])
+
+
+def kept_first(detail: dict[str, Any]) -> bool:
+    """Whether the first text of the pair is the one that stays."""
+    first, second = detail["representative"]
+    return bool(first or not second)
+
+
+def ordered(detail: dict[str, Any]) -> tuple[str, str]:
+    """The text that stays, and the other."""
+    left, right = detail["texts"]
+    return (left, right) if kept_first(detail) else (right, left)

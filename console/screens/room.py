@@ -1,0 +1,256 @@
+"""What every room has: a header, a body, a footer that names the keys, a line that takes all keys; and the
+actions that work everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import msgspec
+from rich.style import Style
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Container
+from textual.events import Key, Resize
+
+from console import actions
+from console.screens.page import Page
+from console.widgets.bar import Bar
+from console.widgets.detail import Detail
+from console.widgets.frames import QuietScreen
+from console.widgets.line import LineBar
+from console.widgets.pager import Pager
+from store.errors import RuleError
+
+if TYPE_CHECKING:
+    from console.app import SpiritsafeApp
+    from console.state import Place
+
+WIDE = 110  # columns from which list and detail stand side by side
+Then = Callable[[str], None]
+HEADER, FOOTER = Style(bold=True), Style(dim=True)
+
+
+class Room(QuietScreen[None]):
+    """A screen of the console. Subclasses say ``name_`` and fill ``enter``."""
+
+    name_: ClassVar[str] = ""
+    BINDINGS: ClassVar[list[BindingType]] = []
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        if cls.name_:
+            cls.BINDINGS = [*actions.bindings(cls.name_)]
+        super().__init_subclass__(**options)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.header, self.footer = Bar(HEADER, id="header"), Bar(FOOTER, id="footer")
+        self.pager, self.detail, self.line = Pager(id="list"), Detail(id="detail"), LineBar(id="line")
+        self._then: Then | None = None
+        self._waiting_for_place = False
+        self._said = False
+
+    # ---- layout
+    def compose(self) -> ComposeResult:
+        """Header, body, footer; the line stands where the footer is while it is open."""
+        yield self.header
+        with Container(id="body"):
+            yield self.pager
+            yield self.detail
+        yield self.footer
+        yield self.line
+
+    def on_mount(self) -> None:
+        """Name the keys."""
+        self.footer.show(actions.footer(self.name_, 200))
+        self.pager.focus()
+
+    def on_resize(self, event: Resize) -> None:
+        """Side by side where there is room."""
+        self.set_class(event.size.width >= WIDE and not self.has_class("opened"), "wide")
+
+    @property
+    def home(self) -> SpiritsafeApp:
+        """The app, typed."""
+        return cast("SpiritsafeApp", self.app)
+
+    def enter(self, **wanted: Any) -> None:
+        """The room is shown; load what it shows."""
+
+    def note_place(self, place: Place) -> None:
+        """Write down where the reviewer is, for the next session."""
+
+    # ---- saying and asking
+    def tell(self, text: str) -> None:
+        """Say something in the footer, until the next key."""
+        self.footer.show(text)
+        self._said = True
+
+    def ask(self, label: str, then: Then, text: str = "", *, complete: Callable[[str, int], list[str]] | None = None) -> None:
+        """Open the line; ``then`` gets what was entered."""
+        self._then = then
+        self.add_class("asking")
+        self.line.open(label, text, complete=complete)
+        self.line.focus()
+
+    def on_line_bar_submitted(self, message: LineBar.Submitted) -> None:
+        """Enter was pressed in the line."""
+        if type(message) is not LineBar.Submitted:
+            return
+        then = self._close_line()
+        if then is not None:
+            then(message.text)
+
+    def on_line_bar_cancelled(self, _message: LineBar.Cancelled) -> None:
+        """Esc was pressed in the line."""
+        self._close_line()
+
+    def _close_line(self) -> Then | None:
+        then, self._then = self._then, None
+        self.remove_class("asking")
+        (self.detail if self.has_class("opened") else self.pager).focus()
+        return then
+
+    def on_key(self, event: Key) -> None:
+        """The second key of ``g``; and a message in the footer goes at the next key."""
+        if self._waiting_for_place:
+            self._waiting_for_place = False
+            event.stop()
+            event.prevent_default()
+            self._go(event.character or event.key)
+        elif self._said:
+            self._said = False
+            self.footer.show(actions.footer(self.name_, 200))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """While ``g`` waits for its second key, no binding takes it."""
+        del action, parameters
+        return not self._waiting_for_place
+
+    def _go(self, letter: str) -> None:
+        self.footer.show(actions.footer(self.name_, 200))
+        if letter == "g":
+            self.pager.action_home()
+        elif letter in actions.PLACES:
+            self.home.goto(actions.PLACES[letter])
+
+    # ---- actions that work everywhere
+    def action_go(self) -> None:
+        """``g``: show the choices, wait for the letter."""
+        self._waiting_for_place = True
+        self.footer.show("g…  g first row  " + "  ".join(f"{k} {v}" for k, v in actions.PLACES.items()))
+
+    def action_help(self) -> None:
+        """``?``"""
+        self.app.push_screen(Page("\n".join(actions.help_lines(self.name_))))
+
+    def action_back(self) -> None:
+        """``q``"""
+        if self.has_class("opened"):
+            self.close_detail()
+        else:
+            self.home.back()
+
+    def action_pager(self, what: str, *arguments: int) -> None:
+        """Move in the list, also while its detail covers it."""
+        getattr(self.pager, f"action_{what}")(*arguments)
+
+    def action_open(self) -> None:
+        """Enter: the detail instead of the list, where they do not stand side by side."""
+        if self.has_class("opened"):
+            self.close_detail()
+        else:
+            self.add_class("opened")
+            self.remove_class("wide")
+            self.detail.focus()
+
+    def close_detail(self) -> None:
+        """Back to the list."""
+        self.remove_class("opened")
+        self.set_class(self.size.width >= WIDE, "wide")
+        self.pager.focus()
+
+    def action_refresh(self) -> None:
+        """``r``"""
+        self.enter()
+
+    def action_guidelines(self) -> None:
+        """``i``: what the task asks, and what the digits mean."""
+        self.home.work(self._guidelines, lambda text: self.app.push_screen(Page(text)))
+
+    def _guidelines(self) -> str:
+        try:
+            contract = self.home.context.contract()
+        except RuleError:
+            return "No contract is locked yet, so there are no guidelines.\n\nspiritsafe contract lock contract.toml"
+        reasons = [f"  {r.digit}  {r.name}  ({r.severity}{'' if r.train_drop else ', kept for training'})" for r in contract.reasons]
+        example = f"\n\nexample\n\n{contract.task.input_example}\n→ {contract.task.output_example}" if contract.task.input_example else ""
+        return f"{contract.task.name}\n\n{contract.task.instruction}{example}\n\nreasons\n\n" + "\n".join(reasons)
+
+    def action_undo(self) -> None:
+        """``u``"""
+        self._take_back("undo")
+
+    def action_redo(self) -> None:
+        """``ctrl+r``"""
+        self._take_back("redo")
+
+    def _take_back(self, kind: str) -> None:
+        home = self.home
+        home.work(lambda: home.store.act(kind, home.project, {}), lambda answer: self.taken_back(kind, answer["undone"]))
+
+    def taken_back(self, kind: str, what: dict[str, Any]) -> None:
+        """An act was undone or redone: say which."""
+        about = what.get("verdict") or what.get("text", "")
+        where = f" on {what['queue']} row {what['position'] + 1:,}" if what.get("position", -1) >= 0 else ""
+        self.tell(f"{'undid' if kind == 'undo' else 'redid'} {what['kind']} {str(about)[:40]}{where} (event {what['seq']})")
+
+    def action_why(self) -> None:
+        """``W``: choice, then reason."""
+        self.ask("what was chosen:", lambda choice: self.ask("why:", lambda reason: self._why(choice, reason)) if choice else None)
+
+    def _why(self, choice: str, reason: str) -> None:
+        home = self.home
+        if reason:
+            payload = {"choice": choice, "reason": reason}
+            home.work(lambda: home.store.act("why", home.project, payload), lambda _: self.tell("recorded"))
+
+    def action_palette(self) -> None:
+        """``:``"""
+        names = [*actions.PLACES.values(), "ship", "iterate", "kill", "project ", "quit", "help"]
+        names += [a.id for a in actions.of_screen(self.name_)]
+        self.ask(":", self.typed, complete=lambda text, column: [n for n in names if n.startswith(text[:column])])
+
+    def typed(self, text: str) -> None:
+        """A command was typed: a number jumps, a word goes somewhere or runs an action."""
+        word, _, rest = text.strip().partition(" ")
+        digits = word.replace(",", "")
+        by_id = {a.id: a for a in actions.of_screen(self.name_)}
+        if digits.isdigit():
+            self.pager.jump(int(digits) - 1)
+        elif word in actions.PLACES.values():
+            self.home.goto(word)
+        elif word in ("ship", "iterate", "kill"):
+            self.home.goto("decision", outcome=word)
+        elif word == "project" and rest:
+            self.home.choose(rest.strip())
+        elif word in ("q", "quit", "exit"):
+            self.home.action_leave()
+        elif word == "help":
+            self.action_help()
+        elif word == "next":
+            self.call_later(self.run_action, "again(1)")
+        elif word in by_id:
+            self.call_later(self.run_action, by_id[word].call)
+        elif word:
+            self.tell(f":{word} is no command; Tab after : lists them")
+
+
+def payload_of(text: str) -> dict[str, Any]:
+    """A JSON object column, decoded; an empty one where it is none."""
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,60 @@
+"""What a reviewer comes back to: the queue, its filter and order, the position, a draft. Plain files, no Textual.
+
+One small JSON file per store and person, replaced whole, private. It is never evidence: losing it loses a place
+in a list.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from store.canonical import digest
+
+
+class Place(msgspec.Struct):
+    """Where somebody was in one queue."""
+
+    filter: str = ""
+    seed: int = 0
+    position: int = 0
+    length: int = 0
+
+
+class State(msgspec.Struct):
+    """What is kept between sessions."""
+
+    project: str = ""
+    screen: str = "home"
+    places: dict[str, Place] = {}
+    toured: bool = False
+
+    def place(self, project: str, screen: str) -> Place:
+        """The place in one queue; a new one at its start."""
+        return self.places.setdefault(f"{project}/{screen}", Place())
+
+
+def state_path(store_id: str, who: str) -> Path:
+    """Where the state of this person on this store is kept."""
+    base = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state") / "spiritsafe"
+    return base / f"{digest(f'{store_id}/{who}'.encode())[:24]}.json"
+
+
+def load(path: Path) -> State:
+    """The state kept there; a fresh one where there is none, or where it cannot be read."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=State)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError):
+        return State()
+
+
+def save(path: Path, state: State) -> None:
+    """Replace the file whole, so that a crash leaves the old one or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_suffix(f".{os.getpid()}")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(msgspec.json.encode(state))
+    draft.replace(path)
