@@ -120,7 +120,9 @@ def bindings(name: str) -> list[Binding]:
                 taken.add(key)
                 call = f"{action.call}({key})" if action.call == "judge_bad" else action.call
                 suffix = f".{key}" if action.call == "judge_bad" else ""
-                made.append(Binding(key, call, action.help, show=False, id=f"{name}/{action.id}{suffix}/{key}"))
+                made.append(
+                    Binding(key, call, action.help, show=False, id=f"{name}/{action.id}{suffix}/{key}")
+                )
     return made
 
 

@@ -11,7 +11,6 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual.binding import Binding, BindingType
@@ -48,7 +47,9 @@ class SpiritsafeApp(QuietApp[None]):
     .asking #footer { display: none; }
     """
     TITLE = "spiritsafe"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+q,ctrl+c", "leave", "leave", show=False, priority=True)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q,ctrl+c", "leave", "leave", show=False, priority=True)
+    ]
 
     def __init__(self, store: Client, project: str, *, screen: str = "", read_only: bool = False) -> None:
         super().__init__()
@@ -99,7 +100,13 @@ class SpiritsafeApp(QuietApp[None]):
         self.goto("home")
 
     # ---- asking the store
-    def work(self, ask: Callable[[], T], then: Callable[[T], None], *, failed: Callable[[SpiritsafeError], None] | None = None) -> None:
+    def work(
+        self,
+        ask: Callable[[], T],
+        then: Callable[[T], None],
+        *,
+        failed: Callable[[SpiritsafeError], None] | None = None,
+    ) -> None:
         """Run ``ask`` in a thread, then ``then`` with its result here; an error goes to ``failed`` or the footer."""
 
         def done(future: Future[T]) -> None:
@@ -109,7 +116,11 @@ class SpiritsafeApp(QuietApp[None]):
             if error is None:
                 self.call_from_thread(then, future.result())
             elif isinstance(error, SpiritsafeError | OSError | EOFError):
-                told = error if isinstance(error, SpiritsafeError) else SpiritsafeError(f"the hub is gone: {error}")
+                told = (
+                    error
+                    if isinstance(error, SpiritsafeError)
+                    else SpiritsafeError(f"the hub is gone: {error}")
+                )
                 self.call_from_thread(failed or self.fail, told)
             else:
                 self.call_from_thread(self._raise, error)
@@ -158,5 +169,3 @@ class SpiritsafeApp(QuietApp[None]):
             self.call_later(self.exit)
         else:
             os._exit(129)
-
-

@@ -30,4 +30,6 @@ def copy(text: str, file: Path, app: Any) -> str:
     if sequence is None or app._driver is None:  # noqa: SLF001 - Textual has no public way to write a sequence
         return f"written to {file.name} (too long for the terminal's clipboard)"
     app._driver.write(sequence)  # noqa: SLF001
-    return f"written to {file.name}, and sent to the clipboard by OSC 52" + (" through tmux (needs allow-passthrough)" if tmux else "")
+    return f"written to {file.name}, and sent to the clipboard by OSC 52" + (
+        " through tmux (needs allow-passthrough)" if tmux else ""
+    )

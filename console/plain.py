@@ -22,7 +22,11 @@ def print_screens(store: Client, project: str) -> None:
     """Print home, evaluation, coverage, decision and the head of each queue."""
     context = Context(store, project)
     _print_sheet("home", run_sheet(context, store.call("jobs"), WIDTH))
-    for name, sheet in (("evaluation", evaluation_sheet), ("coverage", coverage_sheet), ("decision", decision_sheet)):
+    for name, sheet in (
+        ("evaluation", evaluation_sheet),
+        ("coverage", coverage_sheet),
+        ("decision", decision_sheet),
+    ):
         try:
             _print_sheet(name, sheet(context, WIDTH))
         except SpiritsafeError as error:
@@ -34,7 +38,9 @@ def print_screens(store: Client, project: str) -> None:
             _say(f"\n{kind}: {error}")
             continue
         _say(f"\n{kind}: {queue['reviewed']:,} of {queue['length']:,} judged")
-        for position, _, mark, cells in store.call("window", queue=queue["id"], low=0, high=min(ROWS, queue["length"])):
+        for position, _, mark, cells in store.call(
+            "window", queue=queue["id"], low=0, high=min(ROWS, queue["length"])
+        ):
             _say(f"{mark or ' '} {position + 1:>6,}  " + "  │  ".join(visible(str(c))[:50] for c in cells))
         store.call("close_queue", queue=queue["id"])
 

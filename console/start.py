@@ -16,7 +16,11 @@ def start(options: argparse.Namespace) -> int:
     """What ``spiritsafe`` alone does. Returns the exit code."""
     path = address.find_store(options.store)
     if not path.exists():
-        raise StoreError("no store here", where=str(path), todo="`spiritsafe demo` shows a sample project; `spiritsafe init NAME` starts one.")
+        raise StoreError(
+            "no store here",
+            where=str(path),
+            todo="`spiritsafe demo` shows a sample project; `spiritsafe init NAME` starts one.",
+        )
     store = open_store(options)
     project = first_project(options, store)
     if getattr(options, "plain", False) or not (sys.stdin.isatty() and sys.stdout.isatty()):

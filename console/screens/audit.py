@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from console.screens.review import Review, Row, two_columns
-from console.text import fit
+from console.screens.review import Review, Row, number, two_columns
+from console.text import fit, line
 from console.widgets.detail import Section
 
 
@@ -18,11 +18,16 @@ class Audit(Review):
 
     def row_line(self, row: Row, width: int) -> str:
         position, _, _, (prompt, output) = row
-        return f"{position + 1:>9,} " + two_columns(prompt, output, width - 10)
+        head = number(position, self.pager.length) + " "
+        if self.has_class("wide"):  # the detail beside it shows both
+            return head + line(prompt, width - len(head))
+        return head + two_columns(prompt, output, width - len(head))
 
     def titles(self, width: int) -> str:
-        first = max(8, (width - 13) * 45 // 100)
-        return fit("#", 9).rjust(9) + " " + fit("prompt", first) + " │ output"
+        size = len(f"{self.pager.length:,}")
+        if self.has_class("wide"):
+            return f"{'#':>{size}} prompt"
+        return f"{'#':>{size}} {fit('prompt', max(8, (width - size - 4) * 45 // 100))} │ output"
 
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         prompt, output = detail["prompt"], detail["outputs"][0]
@@ -34,11 +39,12 @@ class Audit(Review):
 
     def heading(self) -> str:
         t, queue = self.tally, self.queue
-        order = "random order" if self.seed else "order of arrival"
-        parts = [f"{self.home.project} · audit of {self.spec['model']}", f"{queue['reviewed']:,} of {queue['length']:,} judged"]
-        parts.append(f"ok {t.get('ok', 0)}  bad {t.get('bad', 0)}  unsure {t.get('unsure', 0)}{self.per_hour()}")
-        parts.append(self.filter or order)
-        return " · ".join(parts)
+        order = "random order" if self.seed else "as they came"
+        parts = ["audit", f"{queue['reviewed']:,} of {queue['length']:,} judged"]
+        parts.append(
+            f"ok {t.get('ok', 0)}  bad {t.get('bad', 0)}  unsure {t.get('unsure', 0)}{self.per_hour()}"
+        )
+        return " · ".join([*parts, self.filter or order, f"{self.home.project}: {self.spec['model']}"])
 
 
 def tokens_of(logprobs: str | None) -> tuple[tuple[str, float], ...]:

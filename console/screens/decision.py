@@ -36,7 +36,12 @@ class Decision(SheetRoom):
             super().typed(text)
 
     def _rationale(self, outcome: str) -> None:
-        self.ask(f"{outcome} — rationale:", lambda why: self._confirm(outcome, why) if why.strip() else self.tell("no rationale, no decision"))
+        self.ask(
+            f"{outcome} — rationale:",
+            lambda why: (
+                self._confirm(outcome, why) if why.strip() else self.tell("no rationale, no decision")
+            ),
+        )
 
     def _confirm(self, outcome: str, why: str) -> None:
         project = self.home.project
@@ -60,7 +65,10 @@ class Decision(SheetRoom):
         from engine.decide import export
 
         context = Context(self.home.store, self.home.project)
-        self.home.work(lambda: export(context, Path.cwd()), lambda paths: self.tell("written: " + ", ".join(p.name for p in paths)))
+        self.home.work(
+            lambda: export(context, Path.cwd()),
+            lambda paths: self.tell("written: " + ", ".join(p.name for p in paths)),
+        )
 
 
 def decision_sheet(context: Context, width: int) -> Sheet:
@@ -70,9 +78,17 @@ def decision_sheet(context: Context, width: int) -> Sheet:
     lines = []
     for d in reversed(decisions):
         record = msgspec.json.decode(d.record)
-        lines.append(Line(f"{'decided':<12} {d.outcome.upper()} by {d.actor}: {d.rationale}", "✓", (_record_section(record),)))
+        lines.append(
+            Line(
+                f"{'decided':<12} {d.outcome.upper()} by {d.actor}: {d.rationale}",
+                "✓",
+                (_record_section(record),),
+            )
+        )
     lines += _evidence_lines(context)
-    header = f"{context.project} · decision · " + (f"{decisions[-1].outcome} on record" if decisions else "none on record yet")
+    header = f"{context.project} · decision · " + (
+        f"{decisions[-1].outcome} on record" if decisions else "none on record yet"
+    )
     return Sheet(header, "type :ship, :iterate or :kill; then the rationale, then the project's name", lines)
 
 
@@ -101,14 +117,31 @@ def _evidence_lines(context: Context) -> list[Line]:
     ]
     p = found["protocol"]
     lines.append(
-        Line(f"{'protocol':<12} attempts {p['attempts_spent']} of {p['attempts_allowed']}, unanswered {p['unanswered']}", "✓" if p["holds"] else "!")
+        Line(
+            f"{'protocol':<12} attempts {p['attempts_spent']} of {p['attempts_allowed']}, unanswered {p['unanswered']}",
+            "✓" if p["holds"] else "!",
+        )
     )
     audit = found["audit"]
-    lines.append(Line(f"{'audit':<12} {audit['judged']:,} verdicts by {audit['reviewers']} reviewers", " ", (), ("audit", {})))
+    lines.append(
+        Line(
+            f"{'audit':<12} {audit['judged']:,} verdicts by {audit['reviewers']} reviewers",
+            " ",
+            (),
+            ("audit", {}),
+        )
+    )
     triage = ", ".join(f"{t['better']} {t['count']}" for t in found["triage"]) or "none yet"
     lines.append(Line(f"{'triage':<12} {triage}", " ", (), ("disagreements", {})))
     for name, m in sorted(found["evaluation"]["models"].items(), key=lambda item: -item[1]["right"]):
-        lines.append(Line(f"{'model':<12} {name}: {m['accuracy']} ({m['low']} to {m['high']})", " ", (), ("evaluation", {})))
+        lines.append(
+            Line(
+                f"{'model':<12} {name}: {m['accuracy']} ({m['low']} to {m['high']})",
+                " ",
+                (),
+                ("evaluation", {}),
+            )
+        )
     hashes = [("contract", found["contract"]["hash"]), ("set", found["evaluation_set"]["set_sha256"]),
               ("harness", found["evaluation_set"]["harness_sha256"]), ("ledger", found["ledger"]["hash"])]  # fmt: skip
     lines += [Line(f"{name:<12} {value}", "#") for name, value in hashes]

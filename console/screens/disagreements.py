@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from console.screens.review import Review, Row
+from console.screens.review import Review, Row, number
 from console.text import fit, line
 from console.widgets.detail import Range, Section
 from console.widgets.diff import inline, side_by_side, word_diff
@@ -30,17 +30,24 @@ class Disagreements(Review):
             teacher=spec["teacher"], student=spec["model"], predicates=[""],
         )  # fmt: skip
         n, _, _, both, teacher, student = rows[0]
-        self.cells = f"both right {both:,} · only teacher {teacher:,} · only student {student:,} · neither {n - both - teacher - student:,}"
+        self.cells = f"only teacher right {teacher:,}, only student {student:,} (both {both:,}, neither {n - both - teacher - student:,})"
         return found
 
     def row_line(self, row: Row, width: int) -> str:
         position, _, _, (prompt, left, right) = row
-        third = max(6, (width - 16) // 3)
-        return f"{position + 1:>7,} {fit(line(prompt, third), third)} │ {fit(line(last_words(left), third), third)} │ {line(last_words(right), third)}"
+        head = number(position, self.pager.length) + " "
+        if self.has_class("wide"):  # the detail beside it shows both answers
+            return head + line(prompt, width - len(head))
+        third = max(6, (width - len(head) - 6) // 3)
+        ends = [line(last_words(left), third), line(last_words(right), third)]
+        return f"{head}{fit(line(prompt, third), third)} │ {fit(ends[0], third)} │ {ends[1]}"
 
     def titles(self, width: int) -> str:
-        third = max(6, (width - 16) // 3)
-        return f"{'#':>7} {fit('prompt', third)} │ {fit('left', third)} │ right"
+        size = len(f"{self.pager.length:,}")
+        if self.has_class("wide"):
+            return f"{'#':>{size}} prompt"
+        third = max(6, (width - size - 7) // 3)
+        return f"{'#':>{size}} {fit('prompt', third)} │ {fit('left ends', third)} │ right ends"
 
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         prompt, (left, right) = detail["prompt"], detail["outputs"]
@@ -69,8 +76,8 @@ class Disagreements(Review):
 
     def heading(self) -> str:
         queue = self.queue
-        parts = [f"{self.home.project} · disagreements", f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}", self.cells]
-        return " · ".join([*parts, *([self.filter] if self.filter else [])])
+        parts = ["disagreements", f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}"]
+        return " · ".join([*parts, *([self.filter] if self.filter else []), self.cells, self.home.project])
 
 
 def beside(title: str, left: str, right: str) -> Section:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from console.screens.disagreements import beside
-from console.screens.review import Review, Row, two_columns
-from console.text import fit
+from console.screens.review import Review, Row, number, two_columns
+from console.text import line
 from console.widgets.detail import Section
 from console.widgets.diff import inline, word_diff
 
@@ -27,12 +27,14 @@ class Duplicates(Review):
 
     def row_line(self, row: Row, width: int) -> str:
         position, _, _, (about, left, right) = row
-        head = f"{position + 1:>6,} {about} "
+        head = f"{number(position, self.pager.length)} {about} "
+        if self.has_class("wide"):
+            return head + line(left, width - len(head))
         return head + two_columns(left, right, width - len(head))
 
     def titles(self, width: int) -> str:
         del width
-        return f"{'#':>6} {'group':>5} {'J':<4} {'edit':<10} {fit('kept', 20)}"
+        return f"{'#':>{len(f'{self.pager.length:,}')}} {'group':>5} {'J':<4} {'edit':<10} texts"
 
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         left, right = ordered(detail)
@@ -69,8 +71,11 @@ class Duplicates(Review):
 
     def heading(self) -> str:
         queue = self.queue
-        parts = [f"{self.home.project} · near-duplicate pairs", f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}"]
-        return " · ".join([*parts, *([self.filter] if self.filter else [])])
+        parts = [
+            "near-duplicate pairs",
+            f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}",
+        ]
+        return " · ".join([*parts, *([self.filter] if self.filter else []), self.home.project])
 
 
 def kept_first(detail: dict[str, Any]) -> bool:

@@ -29,7 +29,7 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
     evaluated, student = newest(context)
     gate, counts, protocol = bars.judged(context, evaluated, student)
     by_name = {c.slice: c for c in counts}
-    rows = sorted(gate.as_payload()["rows"], key=lambda r: ORDER[r["judgement"]])  # type: ignore[arg-type, index, call-overload]
+    rows = [finding.as_payload() for finding in sorted(gate.findings, key=lambda f: ORDER[f.judgement.value])]
     lines = [_bar_line(row, by_name, width) for row in rows]
     lines += [_slice_line(c) for c in counts if c.slice not in {r["slice"] for r in rows}]
     lines.append(Line(""))
@@ -39,7 +39,9 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
         f"{context.project} · {student} against {evaluated.result['teacher']} on {evaluated.result['prompts']:,} prompts by "
         f"{evaluated.result['metric']} · gate {gate.judgement.value} · attempt {protocol['attempts_spent']} of {protocol['attempts_allowed']}"
     )
-    return Sheet(header, f"{'slice / model':<22}{'n':>6} {'estimate':>9} {'bound':>9} {'bar':>8}  judgement", lines)
+    return Sheet(
+        header, f"{'slice / model':<22}{'n':>6} {'estimate':>9} {'bound':>9} {'bar':>8}  judgement", lines
+    )
 
 
 def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
@@ -49,7 +51,14 @@ def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
     name = f"{row['slice'][:20]}{critical}"
     text = f"{name:<22}{row['n']:>6} {estimate[:8]:>9} {lower[:8]:>9} {row['bar']:>8}  {row['judgement'].upper()}"
     if width >= 100 and row["kind"] == "margin" and row["lower"]:
-        text += "  " + interval(float(row["estimate"]), float(row["lower"]), float(row["upper"]), 24, scale=(-0.5, 0.1), bar=float(row["bar"]))
+        text += "  " + interval(
+            float(row["estimate"]),
+            float(row["lower"]),
+            float(row["upper"]),
+            24,
+            scale=(-0.5, 0.1),
+            bar=float(row["bar"]),
+        )
     needed = f"\nit would take n = {row['n_needed']:,}" if row["n_needed"] else ""
     about = f"{row['kind']} {row['bar']} at n = {row['n']:,}: {row['judgement']}\n{row['why']}{needed}"
     where = c.where if c is not None else ""
@@ -61,12 +70,22 @@ def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
             f"{where}\n\nEnter opens its disagreements"
         )
     mark = {"pass": "✓", "fail": "!", "insufficient": "?"}[row["judgement"]]
-    return Line(text, mark, (Section(f"slice {row['slice']}", about + paired),), ("disagreements", {"filter": where}) if c else None)
+    return Line(
+        text,
+        mark,
+        (Section(f"slice {row['slice']}", about + paired),),
+        ("disagreements", {"filter": where}) if c else None,
+    )
 
 
 def _slice_line(c: Any) -> Line:
     rate = f"{(c.student_right - c.teacher_right) / c.n:+.4f}" if c.n else "-"
-    return Line(f"{c.slice[:20]:<22}{c.n:>6} {rate:>9} {'':>9} {'no bar':>8}", " ", (Section(c.slice, c.where),), ("disagreements", {"filter": c.where}))
+    return Line(
+        f"{c.slice[:20]:<22}{c.n:>6} {rate:>9} {'':>9} {'no bar':>8}",
+        " ",
+        (Section(c.slice, c.where),),
+        ("disagreements", {"filter": c.where}),
+    )
 
 
 def _model_line(name: str, m: dict[str, Any], teacher: str, student: str, width: int) -> Line:
@@ -81,6 +100,9 @@ def _model_line(name: str, m: dict[str, Any], teacher: str, student: str, width:
     sections = [Section(name, about)]
     if m.get("labels"):
         worst = sorted(m["labels"], key=lambda x: float(x["f1"] or 0))
-        rows = [f"{x['label'][:28]:<28} n {x['support']:>5}  P {x['precision'] or '-':>6}  R {x['recall'] or '-':>6}  F1 {x['f1'] or '-':>6}" for x in worst]
+        rows = [
+            f"{x['label'][:28]:<28} n {x['support']:>5}  P {x['precision'] or '-':>6}  R {x['recall'] or '-':>6}  F1 {x['f1'] or '-':>6}"
+            for x in worst
+        ]
         sections.append(Section(f"labels, worst first · macro F1 {m['macro_f1']}", "\n".join(rows)))
     return Line(text, "t" if role == "teacher" else "s" if role == "student" else " ", tuple(sections))

@@ -34,7 +34,9 @@ class Home(SheetRoom):
 
     def ask_sheet(self, width: int) -> Sheet:
         context = Context(self.home.store, self.home.project)
-        self.jobs = {k: v for k, v in self.home.store.call("jobs").items() if k.startswith(f"{context.project}/")}
+        self.jobs = {
+            k: v for k, v in self.home.store.call("jobs").items() if k.startswith(f"{context.project}/")
+        }
         return run_sheet(context, self.jobs, width)
 
     def show_sheet(self, sheet: Sheet) -> None:
@@ -50,7 +52,11 @@ class Home(SheetRoom):
         row = self.current
         stage = STAGES.get(row.sections[0].title) if row is not None and row.sections else None
         if stage is None or stage.name in ("import", "generate") or self.home.read_only:
-            self.tell("import and generate need options: run them from the shell" if stage else "no stage on this row")
+            self.tell(
+                "import and generate need options: run them from the shell"
+                if stage
+                else "no stage on this row"
+            )
             return
         words = [sys.executable, "-P", "-m", "console.cli", stage.name]
         words += ["freeze"] if stage.name in ("evaluation", "dataset") else []
@@ -90,7 +96,9 @@ class Home(SheetRoom):
 
 def _run_job(words: list[str]) -> str:
     """Run a job in a session of its own; its last word."""
-    done = subprocess.run(words, capture_output=True, text=True, start_new_session=True, check=False, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        words, capture_output=True, text=True, start_new_session=True, check=False, stdin=subprocess.DEVNULL
+    )
     name = words[4]
     last = (done.stderr.strip() or "done").splitlines()[-1]
     return f"{name}: done" if done.returncode in (0, 1) else f"{name}: {last[:200]}"
@@ -100,14 +108,24 @@ def run_sheet(context: Context, jobs: dict[str, dict[str, Any]], width: int) -> 
     """The stages with their state; also what ``--plain`` prints."""
     runs = context.runs()
     counts = context.store.ask(read.COUNTS, project=context.project)[0]
-    have = {r.stage for r in runs} | ({"arrivals"} if counts.arrivals else set()) | ({"outputs"} if counts.outputs else set())
+    have = (
+        {r.stage for r in runs}
+        | ({"arrivals"} if counts.arrivals else set())
+        | ({"outputs"} if counts.outputs else set())
+    )
     try:
         locked = context.locked()
         have.add("contract")
         contract = f"locked, version {locked.version}, {locked.hash[:12]}"
     except RuleError:
         contract = "not locked: spiritsafe init, then contract lock"
-    lines = [Line(f"{'contract':<12} {contract}", "✓" if "contract" in have else " ", (Section("contract", contract),))]
+    lines = [
+        Line(
+            f"{'contract':<12} {contract}",
+            "✓" if "contract" in have else " ",
+            (Section("contract", contract),),
+        )
+    ]
     following = False
     for stage in STAGES.values():
         done = [r for r in runs if r.stage == stage.name]
@@ -120,7 +138,14 @@ def run_sheet(context: Context, jobs: dict[str, dict[str, Any]], width: int) -> 
         else:
             text = stage.help if following else f"next: {stage.help}"
             following = True
-        lines.append(Line(f"{stage.name:<12} {text}", mark, sections_of(stage, done), (stage.screen, {}) if done else None))
+        lines.append(
+            Line(
+                f"{stage.name:<12} {text}",
+                mark,
+                sections_of(stage, done),
+                (stage.screen, {}) if done else None,
+            )
+        )
     for name, state in jobs.items():
         total, done_ = state.get("total") or 0, state["done"]
         eta = f", {state['seconds_left']} s left" if state.get("seconds_left") is not None else ""
@@ -151,7 +176,9 @@ def said(stage: Stage, run: Closed, times: int) -> str:
         case "check":
             text = ", ".join(f"{c['check']} {c['passed']:,}/{c['total']:,}" for c in r["checks"][:3])
         case "dedup":
-            text = ", ".join(f"{f['pairs']:,} {name} pairs in {f['clusters']:,} groups" for name, f in r.items())
+            text = ", ".join(
+                f"{f['pairs']:,} {name} pairs in {f['clusters']:,} groups" for name, f in r.items()
+            )
         case "coverage":
             text = f"{r['buckets']:,} buckets, {r['thin']:,} thin, {r['missing']:,} missing"
         case "dataset":

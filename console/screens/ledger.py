@@ -21,7 +21,11 @@ class Ledger(Review):
     def _open(self) -> Any:
         found = super()._open()
         chain = self.home.store.call("chain")
-        self.chain = f"chain of {chain['head'][0]:,} whole" if not chain["faults"] else f"CHAIN BROKEN: {chain['faults'][0]}"
+        self.chain = (
+            f"chain of {chain['head'][0]:,} whole"
+            if not chain["faults"]
+            else f"CHAIN BROKEN: {chain['faults'][0]}"
+        )
         return found
 
     def _columns(self) -> list[str]:
@@ -39,7 +43,10 @@ class Ledger(Review):
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         who = detail["actor"] + (f" (claims to be {detail['claimed']})" if detail["claimed"] else "")
         about = f"{moment(detail['at_us'])} UTC by {who}\nid {detail['id']}\nprevious {detail['previous']}\nhash {detail['hash']}"
-        return [Section(f"event {detail['seq']}: {detail['kind']}", about), Section("payload", detail["payload"])]
+        return [
+            Section(f"event {detail['seq']}: {detail['kind']}", about),
+            Section("payload", detail["payload"]),
+        ]
 
     def heading(self) -> str:
         return f"{self.home.project} · ledger · {self.queue['length']:,} events here · {self.chain}"

@@ -16,7 +16,7 @@ from textual.timer import Timer
 
 from console import clipboard
 from console.headless import spec_of
-from console.screens.room import Room
+from console.screens.room import Room, payload_of
 from console.text import fit, line
 from console.widgets.detail import Section
 from console.widgets.pager import Pager
@@ -82,7 +82,12 @@ class Review(Room):
         if filter is not None:
             self.filter, self.wanted_position = filter, 0
         elif not self.queue and place.length:
-            self.filter, self.seed, self.wanted_position, self.resumed = place.filter, place.seed, place.position, True
+            self.filter, self.seed, self.wanted_position, self.resumed = (
+                place.filter,
+                place.seed,
+                place.position,
+                True,
+            )
         elif self.queue:
             self.wanted_position = self.pager.position or 0
         if position is not None:
@@ -121,18 +126,29 @@ class Review(Room):
         self.busy = False
         at = min(self.wanted_position, max(0, self.queue["length"] - 1))
         self.pager.set_source(
-            self.queue["length"], lambda row, width: self.row_line(row, width), lambda row: row[2], titles=self.titles, position=at
+            self.queue["length"],
+            lambda row, width: self.row_line(row, width),
+            lambda row: row[2],
+            titles=self.titles,
+            position=at,
         )
         self.header.show(self.heading())
         if not self.queue["length"]:
             self.detail.show("none", [Section("nothing here", self._empty())])
         elif self.resumed:
             self.resumed = False
-            self.tell(f"resumed at {at + 1:,} of {self.queue['length']:,}" + (f", filter {self.filter}" if self.filter else ""))
+            self.tell(
+                f"resumed at {at + 1:,} of {self.queue['length']:,}"
+                + (f", filter {self.filter}" if self.filter else "")
+            )
         self._show_soon()
 
     def _empty(self) -> str:
-        return f"No row fits the filter: {self.filter}\n\nf then Enter shows all." if self.filter else "The queue is empty."
+        return (
+            f"No row fits the filter: {self.filter}\n\nf then Enter shows all."
+            if self.filter
+            else "The queue is empty."
+        )
 
     def _not_opened(self, error: SpiritsafeError) -> None:
         if self.filter:
@@ -212,7 +228,9 @@ class Review(Room):
             self._lost(error)
 
         self.home.work(
-            lambda: self.home.store.call("detail", queue=queue, position=at), lambda found: self._got(queue, at, found), failed=failed
+            lambda: self.home.store.call("detail", queue=queue, position=at),
+            lambda found: self._got(queue, at, found),
+            failed=failed,
         )
 
     def _got(self, queue: str, at: int, found: dict[str, Any]) -> None:
@@ -235,12 +253,24 @@ class Review(Room):
     def about(self, found: dict[str, Any]) -> str:
         """The last section: what may be known of the subject besides its texts."""
         prompt, lines = found.get("prompt") or {}, []
-        meta = prompt.get("metadata", "{}")
-        lines.append(f"{prompt.get('split', '')}  {meta if meta != '{}' else ''}".strip())
+        meta = payload_of(prompt.get("metadata", "{}"))
+        lines.append(
+            "  ".join(
+                [f"split {prompt.get('split', '')}", *(f"{key} {value}" for key, value in meta.items())]
+            )
+        )
         if found["revealed"]:
-            models = ", ".join(f"{side} {o['model']}" for side, o in zip(("left", "right"), found["outputs"], strict=False))
-            lines.append(f"source {prompt.get('source')} · " + (models if len(found["outputs"]) > 1 else f"model {found['outputs'][0]['model']}"))
-            lines += [f"{actor}: {verdict}{f' {reason}' if reason else ''}" for actor, verdict, reason, _ in found["verdicts"] or []]
+            models = ", ".join(
+                f"{side} {o['model']}" for side, o in zip(("left", "right"), found["outputs"], strict=False)
+            )
+            lines.append(
+                f"source {prompt.get('source')} · "
+                + (models if len(found["outputs"]) > 1 else f"model {found['outputs'][0]['model']}")
+            )
+            lines += [
+                f"{actor}: {verdict}{f' {reason}' if reason else ''}"
+                for actor, verdict, reason, _ in found["verdicts"] or []
+            ]
             lines += [f"{'pass' if ok else 'FAIL'} {name}  {why}" for name, ok, why in found["checks"] or []]
         else:
             lines.append("source, checks and others' verdicts: after yours")
@@ -276,7 +306,9 @@ class Review(Room):
         self._before_judging(payload, found)
         home = self.home
         home.work(
-            lambda: home.store.act("verdict", home.project, payload), lambda _: self._judged(at, payload, found), failed=self._unjudged
+            lambda: home.store.act("verdict", home.project, payload),
+            lambda _: self._judged(at, payload, found),
+            failed=self._unjudged,
         )
 
     def _before_judging(self, payload: dict[str, Any], found: dict[str, Any]) -> None:
@@ -319,7 +351,11 @@ class Review(Room):
         super().taken_back(kind, what)
         at = what.get("position", -1)
         self.details.clear()
-        here = what.get("queue") == self.name_ and what.get("queue_id") == self.queue.get("id") and 0 <= at < self.pager.length
+        here = (
+            what.get("queue") == self.name_
+            and what.get("queue_id") == self.queue.get("id")
+            and 0 <= at < self.pager.length
+        )
         if not here:
             self.home.work(self._tally, self._recounted)
             return
@@ -327,7 +363,9 @@ class Review(Room):
 
         def show(found: dict[str, Any]) -> None:
             self.pager.mark(at, found["mark"] or " ")
-            self.queue["reviewed"] += (1 if found["mark"] else -1) if kind == "redo" or not found["mark"] else 0
+            self.queue["reviewed"] += (
+                (1 if found["mark"] else -1) if kind == "redo" or not found["mark"] else 0
+            )
             self._got(queue, at, found)
             self.pager.jump(at)
             self.home.work(self._tally, self._recounted)
@@ -341,7 +379,9 @@ class Review(Room):
     # ---- looking around
     def action_unreviewed(self, step: int) -> None:
         """``]`` and ``[``"""
-        self._seek("unreviewed", "everything that way is judged", position=self.pager.position or 0, step=step)
+        self._seek(
+            "unreviewed", "everything that way is judged", position=self.pager.position or 0, step=step
+        )
 
     def action_search(self) -> None:
         """``/``"""
@@ -354,7 +394,13 @@ class Review(Room):
     def action_again(self, step: int) -> None:
         """``n`` and ``N``"""
         if self.needle:
-            self._seek("find", f"no {self.needle!r} here", text=self.needle, position=self.pager.position or 0, step=step)
+            self._seek(
+                "find",
+                f"no {self.needle!r} here",
+                text=self.needle,
+                position=self.pager.position or 0,
+                step=step,
+            )
 
     def _seek(self, op: str, nothing: str, **arguments: Any) -> None:
         queue = self.queue["id"]
@@ -366,7 +412,12 @@ class Review(Room):
 
     def action_filter(self) -> None:
         """``f``"""
-        self.ask("filter:", self._filter, self.filter, complete=lambda text, column: grammar.complete(text, column, self.columns, {}))
+        self.ask(
+            "filter:",
+            self._filter,
+            self.filter,
+            complete=lambda text, column: grammar.complete(text, column, self.columns, {}),
+        )
 
     def _filter(self, text: str) -> None:
         try:
@@ -398,7 +449,9 @@ class Review(Room):
             self.tell("comment recorded")
             self._show()
 
-        home.work(lambda: home.store.act("comment", home.project, {"subject": subject, "text": text.strip()}), noted)
+        home.work(
+            lambda: home.store.act("comment", home.project, {"subject": subject, "text": text.strip()}), noted
+        )
 
     def action_copy(self) -> None:
         """``y``"""
@@ -437,11 +490,12 @@ class Review(Room):
         return f" · {self.judged_now / (time.monotonic() - self.began) * 3600:,.0f}/h"
 
 
+def number(position: int, length: int) -> str:
+    """A row's number, as wide as the queue's largest."""
+    return f"{position + 1:>{len(f'{length:,}')},}"
+
+
 def two_columns(left: str, right: str, width: int) -> str:
     """Two texts on one line, the second a little wider."""
     first = max(8, (width - 3) * 45 // 100)
     return f"{fit(line(left, first), first)} │ {line(right, width - first - 3)}"
-
-
-
-

@@ -87,7 +87,14 @@ class Room(QuietScreen[None]):
         self.footer.show(text)
         self._said = True
 
-    def ask(self, label: str, then: Then, text: str = "", *, complete: Callable[[str, int], list[str]] | None = None) -> None:
+    def ask(
+        self,
+        label: str,
+        then: Then,
+        text: str = "",
+        *,
+        complete: Callable[[str, int], list[str]] | None = None,
+    ) -> None:
         """Open the line; ``then`` gets what was entered."""
         self._then = then
         self.add_class("asking")
@@ -177,16 +184,29 @@ class Room(QuietScreen[None]):
 
     def action_guidelines(self) -> None:
         """``i``: what the task asks, and what the digits mean."""
-        self.home.work(self._guidelines, lambda text: self.app.push_screen(Page(text)))
+        self.home.work(self._guidelines, self.show_page)
+
+    def show_page(self, text: str) -> None:
+        """A page of text over the room."""
+        self.app.push_screen(Page(text))
 
     def _guidelines(self) -> str:
         try:
             contract = self.home.context.contract()
         except RuleError:
             return "No contract is locked yet, so there are no guidelines.\n\nspiritsafe contract lock contract.toml"
-        reasons = [f"  {r.digit}  {r.name}  ({r.severity}{'' if r.train_drop else ', kept for training'})" for r in contract.reasons]
-        example = f"\n\nexample\n\n{contract.task.input_example}\n→ {contract.task.output_example}" if contract.task.input_example else ""
-        return f"{contract.task.name}\n\n{contract.task.instruction}{example}\n\nreasons\n\n" + "\n".join(reasons)
+        reasons = [
+            f"  {r.digit}  {r.name}  ({r.severity}{'' if r.train_drop else ', kept for training'})"
+            for r in contract.reasons
+        ]
+        example = (
+            f"\n\nexample\n\n{contract.task.input_example}\n→ {contract.task.output_example}"
+            if contract.task.input_example
+            else ""
+        )
+        return f"{contract.task.name}\n\n{contract.task.instruction}{example}\n\nreasons\n\n" + "\n".join(
+            reasons
+        )
 
     def action_undo(self) -> None:
         """``u``"""
@@ -198,17 +218,25 @@ class Room(QuietScreen[None]):
 
     def _take_back(self, kind: str) -> None:
         home = self.home
-        home.work(lambda: home.store.act(kind, home.project, {}), lambda answer: self.taken_back(kind, answer["undone"]))
+        home.work(
+            lambda: home.store.act(kind, home.project, {}),
+            lambda answer: self.taken_back(kind, answer["undone"]),
+        )
 
     def taken_back(self, kind: str, what: dict[str, Any]) -> None:
         """An act was undone or redone: say which."""
         about = what.get("verdict") or what.get("text", "")
         where = f" on {what['queue']} row {what['position'] + 1:,}" if what.get("position", -1) >= 0 else ""
-        self.tell(f"{'undid' if kind == 'undo' else 'redid'} {what['kind']} {str(about)[:40]}{where} (event {what['seq']})")
+        self.tell(
+            f"{'undid' if kind == 'undo' else 'redid'} {what['kind']} {str(about)[:40]}{where} (event {what['seq']})"
+        )
 
     def action_why(self) -> None:
         """``W``: choice, then reason."""
-        self.ask("what was chosen:", lambda choice: self.ask("why:", lambda reason: self._why(choice, reason)) if choice else None)
+        self.ask(
+            "what was chosen:",
+            lambda choice: self.ask("why:", lambda reason: self._why(choice, reason)) if choice else None,
+        )
 
     def _why(self, choice: str, reason: str) -> None:
         home = self.home
@@ -220,7 +248,9 @@ class Room(QuietScreen[None]):
         """``:``"""
         names = [*actions.PLACES.values(), "ship", "iterate", "kill", "project ", "quit", "help"]
         names += [a.id for a in actions.of_screen(self.name_)]
-        self.ask(":", self.typed, complete=lambda text, column: [n for n in names if n.startswith(text[:column])])
+        self.ask(
+            ":", self.typed, complete=lambda text, column: [n for n in names if n.startswith(text[:column])]
+        )
 
     def typed(self, text: str) -> None:
         """A command was typed: a number jumps, a word goes somewhere or runs an action."""

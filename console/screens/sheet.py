@@ -48,7 +48,9 @@ class SheetRoom(Room):
         self.home.work(lambda: self.ask_sheet(width), self.show_sheet, failed=self._nothing)
 
     def _nothing(self, error: SpiritsafeError) -> None:
-        self.show_sheet(Sheet(f"{self.home.project} · {self.name_}", error.what, [Line(error.todo or error.what)]))
+        self.show_sheet(
+            Sheet(f"{self.home.project} · {self.name_}", error.what, [Line(error.todo or error.what)])
+        )
 
     def show_sheet(self, sheet: Sheet) -> None:
         """Paint."""
@@ -57,7 +59,11 @@ class SheetRoom(Room):
         self.sheet = sheet
         self.header.show(sheet.header)
         self.pager.set_source(
-            len(sheet.lines), lambda row, width: fit(row.text, width), lambda row: row.mark, titles=lambda _: sheet.titles, position=at
+            len(sheet.lines),
+            lambda row, width: fit(row.text, width),
+            lambda row: row.mark,
+            titles=lambda _: sheet.titles,
+            position=at,
         )
         self.show_detail()
 

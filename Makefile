@@ -1,0 +1,42 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
+
+.PHONY: help demo test lint types torture bench clean
+
+help:  ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /	/' | expand -t12
+
+$(VENV)/base: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("spiritsafe needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/base
+	$(PIP) -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/base  ## the sample project, built and opened (without a terminal: printed)
+	$(BIN)/spiritsafe demo --in .demo
+
+lint: $(VENV)/dev  ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/dev  ## mypy, strict on our packages
+	$(BIN)/mypy --explicit-package-bases console engine store
+
+test: lint types  ## environment, lint, types, the whole suite
+	$(BIN)/python -m pytest
+
+torture: $(VENV)/dev  ## heavier counts of the same faults
+	SPIRITSAFE_TORTURE=1 $(BIN)/python -m pytest tests/store
+
+bench: $(VENV)/dev  ## the table of figures (minutes; a million rows)
+	$(BIN)/python -m tests.bench.figures
+
+clean:  ## remove the environment and the demo
+	rm -rf $(VENV) .demo build *.egg-info
