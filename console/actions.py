@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from textual.binding import Binding
 
@@ -24,6 +25,11 @@ class Action:
     call: str
     footer: str = ""  # one word, where the footer names it
 
+    @property
+    def takes_key(self) -> bool:
+        """Whether one action stands for several keys and is told which (the digits): not to be typed by name."""
+        return self.call == "judge_bad"
+
 
 ACTIONS: tuple[Action, ...] = (
     # everywhere
@@ -36,7 +42,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("why", "all", "W", "W", "record the reason of a choice", "why"),
     Action("refresh", "all", "r", "r", "read again: what is new since", "refresh"),
     Action("back", "all", "q,backspace", "q", "back; from home, leave", "back", "back"),
-    Action("suspend", "all", "ctrl+z", "^z", "suspend to the shell", "suspend_process"),
+    Action("suspend", "all", "ctrl+z", "^z", "suspend to the shell", "app.suspend_process"),
     # lists
     Action("list.move", "list", "down,j", "j k", "next and previous row (arrows too)", "pager('move', 1)"),
     Action("list.up", "list", "up,k", "", "previous row", "pager('move', -1)"),
@@ -96,7 +102,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "decision": ("decision", "list", "all"),
     "ledger": ("queue", "list", "all"),
 }
-TYPED = (":ship", ":iterate", ":kill", ":project NAME", ":next", ":quit", ":123")
+OUTCOMES = ("ship", "iterate", "kill")
+TYPED = (":123", ":project NAME", ":next", ":tour", ":quit", *(f":{outcome}" for outcome in OUTCOMES))
+TWO_COLUMNS = 110  # from this width on help stands in two columns
+LAST = "? help"  # always in the footer: the way to everything else
 
 
 def of_screen(name: str) -> Iterator[Action]:
@@ -118,8 +127,8 @@ def bindings(name: str) -> list[Binding]:
         for key in action.keys.split(","):
             if key not in taken:
                 taken.add(key)
-                call = f"{action.call}({key})" if action.call == "judge_bad" else action.call
-                suffix = f".{key}" if action.call == "judge_bad" else ""
+                call = f"{action.call}({key})" if action.takes_key else action.call
+                suffix = f".{key}" if action.takes_key else ""
                 made.append(
                     Binding(key, call, action.help, show=False, id=f"{name}/{action.id}{suffix}/{key}")
                 )
@@ -127,25 +136,36 @@ def bindings(name: str) -> list[Binding]:
 
 
 def footer(name: str, width: int) -> str:
-    """The keys that work now, as many as fit."""
-    text = ""
+    """The keys that work now, as many as fit; ``? help`` always."""
+    pieces: list[str] = []
+    room = width - len(LAST) - 2
     for action in of_screen(name):
-        if action.footer:
-            piece = f"{action.shown} {action.footer}"
-            if len(text) + len(piece) + 2 > width:
-                break
-            text += ("  " if text else "") + piece
-    return text
+        piece = f"{action.shown} {action.footer}"
+        if action.footer and piece != LAST and len(piece) + 2 <= room:
+            pieces.append(piece)
+            room -= len(piece) + 2
+    return "  ".join([*pieces, LAST])
 
 
-def help_lines(name: str) -> list[str]:
-    """All keys of a screen, with what they do."""
-    lines = [f"{name}", ""]
-    lines += [f"  {a.shown:<8} {a.help}" for a in of_screen(name) if a.shown]
-    lines += ["", "go to", ""]
-    lines += [f"  g{letter:<7} {place}" for letter, place in PLACES.items()]
-    lines += ["", "typed", "", "  " + "  ".join(TYPED)]
-    return lines
+def places(width: int) -> str:
+    """What may follow ``g``, whole words only where they fit."""
+    whole = "g…  g top  " + "  ".join(f"{letter} {place}" for letter, place in PLACES.items())
+    short = "g…  g top  " + "  ".join(f"{letter} {place[:6]}" for letter, place in PLACES.items())
+    return whole if len(whole) <= width else short
+
+
+def help_lines(name: str, width: int = 80) -> list[str]:
+    """All keys of a screen, with what they do; in two columns where the screen is wide."""
+    keys = [f"{a.shown:<8} {a.help}" for a in of_screen(name) if a.shown]
+    ways = [f"g{letter:<7} {place}" for letter, place in PLACES.items()]
+    if width < TWO_COLUMNS:
+        typed = ["  " + "  ".join(TYPED[:5]), "  " + "  ".join(TYPED[5:])]
+        return [name, "", *(f"  {line}" for line in keys), "", "go to", "", *(f"  {line}" for line in ways),
+                "", "typed", "", *typed]  # fmt: skip
+    right = ["go to", "", *ways, "", "typed", "", *TYPED]
+    size = max(map(len, keys)) + 4
+    rows = zip_longest(["keys", "", *keys], right, fillvalue="")
+    return [name, "", *(f"  {left:<{size}}{other}".rstrip() for left, other in rows)]
 
 
 def conflicts(actions: Iterable[Action] = ACTIONS) -> list[str]:

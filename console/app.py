@@ -6,27 +6,31 @@ app's own thread). Widgets never query, threads never touch widgets.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 
 from console import state
 from console.actions import PLACES
-from console.screens import ROOMS, room
+from console.screens import room
 from console.widgets.frames import QuietApp
 from engine.context import Context
 from store.errors import SpiritsafeError
+from store.ledger import reviewer
 
 if TYPE_CHECKING:
     from console.screens.room import Room
     from store.client import Client
 
 T = TypeVar("T")
+MOUNTED_WITHIN = 2.0  # seconds that keys typed ahead wait for a room to be there
 THREADS = 3  # one pages, one looks ahead, one acts: each has its own connection
 
 
@@ -51,11 +55,20 @@ class SpiritsafeApp(QuietApp[None]):
         Binding("ctrl+q,ctrl+c", "leave", "leave", show=False, priority=True)
     ]
 
-    def __init__(self, store: Client, project: str, *, screen: str = "", read_only: bool = False) -> None:
+    def __init__(
+        self,
+        store: Client,
+        project: str,
+        *,
+        screen: str = "",
+        claimed: str | None = None,
+        read_only: bool = False,
+    ) -> None:
         super().__init__()
+        self.who = reviewer(store.welcome.actor, claimed)
         self.store, self.project, self.read_only = store, project, read_only
         self.context = Context(store, project)
-        self.state_file = state.state_path(store.welcome.store_id, store.welcome.actor)
+        self.state_file = state.state_path(store.welcome.store_id, self.who)
         self.state = state.load(self.state_file)
         self.first = screen or (self.state.screen if self.state.project == project else "home")
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
@@ -68,6 +81,32 @@ class SpiritsafeApp(QuietApp[None]):
             signal.signal(name, self._hung_up)
         self.goto(self.first if self.first in PLACES.values() else "home")
 
+    # ---- keys
+    async def on_event(self, event: events.Event) -> None:
+        """Handle each key to its end before the next: what is typed ahead (``ga``, ``:17``) goes where it belongs.
+
+        Textual passes a key through the queues of widget, screen and app, so that of several in one packet
+        the second would be handled before the first opened a line or another room.
+        """
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
+            return
+        self.frames.key(event.time)
+        try:
+            if not await self._check_bindings(event.key, priority=True):
+                await self._handle(event)
+        finally:
+            self.frames.key(None)
+
+    async def _handle(self, event: events.Key) -> None:
+        here = self.here
+        if here is not None and self.screen is here:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(here.there.wait(), MOUNTED_WITHIN)
+            if here.take(event):
+                return
+        await self._check_bindings(event.key)
+
     # ---- rooms
     def goto(self, name: str, **wanted: Any) -> None:
         """Enter a room; ``wanted`` (a filter, a position) is for the room to understand."""
@@ -77,6 +116,8 @@ class SpiritsafeApp(QuietApp[None]):
         self.trail = [*[n for n in self.trail if n != name], name]
         if name not in self.rooms:
             self.rooms[name] = room(name)
+            self.rooms[name].lay_out(self.size.width)  # before the first paint: a later one would be a second
+        self.rooms[name].hold()
         if len(self.screen_stack) > 1:
             self.switch_screen(self.rooms[name])
         else:
@@ -84,13 +125,15 @@ class SpiritsafeApp(QuietApp[None]):
         self.rooms[name].enter(**wanted)
 
     def back(self) -> None:
-        """Leave the room for the one before it; from the last one, leave."""
-        self.trail.pop()
-        if not self.trail:
-            self.action_leave()
-            return
-        name = self.trail.pop()
-        self.goto(name)
+        """Leave the room for the one before it, at last for home; from home, leave."""
+        left = self.trail.pop()
+        if self.trail:
+            self.goto(self.trail.pop())
+        elif left != "home":
+            self.goto("home")
+        else:
+            self.trail = [left]
+            self.leave()
 
     def choose(self, project: str) -> None:
         """Work on another project of the store."""
@@ -142,11 +185,6 @@ class SpiritsafeApp(QuietApp[None]):
         """The room on the screen."""
         return self.rooms.get(self.trail[-1]) if self.trail else None
 
-    @cached_property
-    def names(self) -> dict[str, str]:
-        """What ``:word`` may say: screens and actions."""
-        return {place: f"go to {place}" for place in ROOMS}
-
     # ---- leaving
     def keep_place(self) -> None:
         """Save where the reviewer is."""
@@ -157,7 +195,13 @@ class SpiritsafeApp(QuietApp[None]):
         state.save(self.state_file, self.state)
 
     def action_leave(self) -> None:
-        """Leave; the hub and its jobs stay."""
+        """Leave (in an open line: close it); the hub and its jobs stay."""
+        if self.here is not None and self.here.cancel_line():
+            return
+        self.leave()
+
+    def leave(self) -> None:
+        """Keep the place and go."""
         self.keep_place()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.exit()

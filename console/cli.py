@@ -15,9 +15,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from console.commands import COMMANDS, Command
-from store.errors import SpiritsafeError, UsageError
+from console.output import close_stores
+from store.errors import InputError, SpiritsafeError, StoreError, UsageError
 
 VERSION = "0.1.0"
+VALUED = ("--store", "--project", "--as")  # options before the command that take a value
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,13 +40,28 @@ def parser_for(argv: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"spiritsafe {VERSION}")
     _common(parser, top=True)
     subs = parser.add_subparsers(dest="command", metavar="COMMAND")
-    named = next((word for word in argv if word in COMMANDS), None)
+    named = command_in(argv)
     for command in COMMANDS.values():
         sub = subs.add_parser(command.name, help=command.help, description=command.help)
         _common(sub, top=False)
         if command.name == named:
             command.configure(sub)
     return parser
+
+
+def command_in(argv: Sequence[str]) -> str | None:
+    """The command's name in ``argv``: the first word that is neither an option nor an option's value.
+
+    >>> command_in(["--project", "import", "--json", "queue", "audit"])
+    'queue'
+    """
+    words = iter(argv)
+    for word in words:
+        if word in VALUED:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _common(parser: argparse.ArgumentParser, *, top: bool) -> None:
@@ -93,6 +110,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except (ConnectionError, EOFError) as error:
+        lost = StoreError(f"the hub went away: {error}", todo="See the log beside the store.")
+        _tell(lost, as_json=as_json)
+        return lost.exit_code
+    except OSError as error:  # a file that cannot be written, a disk that is full
+        failed = InputError(error.strerror or str(error), where=str(error.filename or ""))
+        _tell(failed, as_json=as_json)
+        return failed.exit_code
+    finally:
+        close_stores()
 
 
 def _tell(error: SpiritsafeError, *, as_json: bool) -> None:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from console import headless, stage_command
-from console.output import emit, open_store, project_of
+from console.output import emit, open_store, project_name, project_of
 from engine.stages import STAGES
 from store.address import socket_path
-from store.errors import InputError, RuleError, UsageError
+from store.errors import InputError, RuleError
 
 Options = argparse.Namespace
 
@@ -62,15 +64,16 @@ def init(options: Options) -> int:
     """Make a project, and a commented contract to fill in."""
     from engine.contract import template
 
-    if not options.name.replace("-", "").replace("_", "").isalnum():
-        raise UsageError(f"{options.name!r} is no project name", todo="Letters, digits, - and _.")
+    project_name(options.name)
     if options.contract.exists():
         raise InputError(
             "is there already", where=str(options.contract), todo="--contract names another file."
         )
+    if not options.contract.absolute().parent.is_dir():
+        raise InputError("no such folder", where=str(options.contract.absolute().parent), todo="Make it.")
     store = open_store(options, create=True)
     store.act("project.create", options.name, {"title": options.title})
-    options.contract.write_text(template(options.name, owner=store.welcome.actor))
+    options.contract.write_text(template(options.name, owner=store.welcome.actor), encoding="utf-8")
     todo = f"Fill in {options.contract}, then: spiritsafe contract lock {options.contract}"
     return emit(options, {"project": options.name, "contract": str(options.contract), "next": todo})
 
@@ -95,6 +98,7 @@ def contract(options: Options) -> int:
     """Check, lock or show the contract."""
     from engine.context import Context
     from engine.contract import as_payload, check, contract_hash, parse
+    from store import read
 
     if options.action == "show":
         store = open_store(options)
@@ -105,13 +109,15 @@ def contract(options: Options) -> int:
                 "version": locked.version,
                 "hash": locked.hash,
                 "locked_by": locked.actor,
-                "contract": locked.contract,
+                "contract": msgspec.json.decode(locked.contract),
             },
         )
     try:
         text = options.file.read_text(encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(options.file)) from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"is no UTF-8 text: byte {error.start}", where=str(options.file)) from error
     found = parse(text, str(options.file))
     problems = check(found, text, str(options.file))
     if problems:
@@ -126,7 +132,11 @@ def contract(options: Options) -> int:
         return emit(options, {"problems": [], "hash": contract_hash(found)})
     store = open_store(options)
     payload = {"hash": contract_hash(found), "contract": as_payload(found)}
-    answer = store.act("contract.lock", project_of(options, store), payload)
+    project = project_of(options, store)
+    versions = store.ask(read.CONTRACTS, project=project)
+    if versions and versions[-1].hash == payload["hash"]:
+        raise RuleError(f"this very contract is locked already, as version {versions[-1].version}")
+    answer = store.act("contract.lock", project, payload)
     return emit(options, {"locked": payload["hash"], "event": answer["seq"]})
 
 

@@ -10,7 +10,7 @@ import msgspec
 from console.output import emit, open_store, project_of
 from engine.context import Context
 from store.client import Client
-from store.errors import InputError
+from store.errors import InputError, UsageError
 
 Options = argparse.Namespace
 QUEUES = ("audit", "duplicates", "disagreements", "ledger")
@@ -111,6 +111,12 @@ def verdict(options: Options) -> int:
         "verdict": options.verdict,
         "shown": options.shown,
     }
+    needed = {"left": 2, "right": 2, "choose": 1}.get(options.verdict, 0)
+    if len(options.shown) < needed:
+        raise UsageError(
+            f"{options.verdict} says which of the texts shown, so it needs them",
+            todo="--shown ID --shown ID: as `spiritsafe show` names them, in its order.",
+        )
     if options.reason is not None:
         payload["reason"] = options.reason
     return _act(options, "verdict", payload)

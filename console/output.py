@@ -14,10 +14,21 @@ from store.address import find_store
 from store.client import Client
 from store.errors import InputError, UsageError
 
+LONGEST_NAME = 64
+_opened: list[Client] = []
+
 
 def open_store(options: argparse.Namespace, *, create: bool = False, start: bool = True) -> Client:
-    """The store that the options mean."""
-    return Client(find_store(options.store), claimed=options.claimed, create=create, start=start)
+    """The store that the options mean; ``close_stores`` leaves it when the command is over."""
+    store = Client(find_store(options.store), claimed=options.claimed, create=create, start=start)
+    _opened.append(store)
+    return store
+
+
+def close_stores() -> None:
+    """Leave every store that the command opened."""
+    while _opened:
+        _opened.pop().close()
 
 
 def project_of(options: argparse.Namespace, store: Client) -> str:
@@ -42,6 +53,14 @@ def project_of(options: argparse.Namespace, store: Client) -> str:
     raise UsageError("the store has several projects", todo="--project " + "|".join(names))
 
 
+def project_name(name: str) -> str:
+    """A new project's name, which also becomes part of file names; raises UsageError for one that is none."""
+    if not (name.replace("-", "").replace("_", "").isalnum() and len(name) <= LONGEST_NAME):
+        todo = f"Letters, digits, - and _; {LONGEST_NAME} at most."
+        raise UsageError(f"{name!r} is no project name", todo=todo)
+    return name
+
+
 def emit(options: argparse.Namespace, result: Any) -> int:
     """Print a result: JSON where asked for, else indented text. Returns 0."""
     if options.json:
@@ -54,6 +73,7 @@ def emit(options: argparse.Namespace, result: Any) -> int:
 def as_text(value: Any, indent: int = 0) -> str:
     """A result for people: ``name  value`` lines, lists of records as one line each; nothing raw reaches the terminal."""
     pad = "  " * indent
+    value = {visible(str(k)): v for k, v in value.items()} if isinstance(value, dict) else value
     if not isinstance(value, dict):
         return f"{pad}{_one(value)}\n"
     width = max((len(str(key)) for key in value), default=0)
@@ -69,7 +89,9 @@ def as_text(value: Any, indent: int = 0) -> str:
 
 
 def _record(row: dict[str, Any]) -> str:
-    return "  ".join(f"{key} {_one(value)}" for key, value in row.items() if value not in (None, "", []))
+    return "  ".join(
+        f"{visible(str(key))} {_one(value)}" for key, value in row.items() if value not in (None, "", [])
+    )
 
 
 def _one(value: Any) -> str:

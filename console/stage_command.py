@@ -8,13 +8,15 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from console.output import emit, open_store, project_of
+from console.output import emit, open_store, project_name, project_of
 from engine.stages import Stage, load
 from store.client import Client
+from store.errors import InputError, RuleError, UsageError
 
 TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
@@ -62,8 +64,9 @@ def _flag(parser: argparse.ArgumentParser, field: dataclasses.Field[Any]) -> Non
     else:
         if field.default not in (None, "", 0, False):
             about["help"] += f" (default {field.default})"
-        metavar = {} if field.metadata["choices"] else {"metavar": field.name.upper()}
-        parser.add_argument(name, type=TYPES[kind], **about, **metavar)
+        if not field.metadata["choices"]:
+            about["metavar"] = field.name.upper()
+        parser.add_argument(name, type=TYPES[kind], **about)
 
 
 def params_of(stage: Stage, options: argparse.Namespace) -> Any:
@@ -85,6 +88,8 @@ def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
         if getattr(options, "preview", False):
             return _preview(stage, options)
         retrospective = getattr(options, "retrospective", None)
+        if retrospective:
+            project_name(retrospective)
         store = open_store(options, create=bool(retrospective))
         if retrospective:
             _make_retrospective(store, retrospective)
@@ -93,32 +98,65 @@ def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
         meter = Meter(
             store, f"{project}/{stage.name}/{os.getpid()}", quiet=options.json or not sys.stderr.isatty()
         )
-        stopped: list[int] = []
-        for name in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(name, lambda number, _: stopped.append(number))
-        context = Context(store, project, progress=meter, cancelled=lambda: bool(stopped))
         try:
-            result = load(stage.name).run(context, params_of(stage, options))
+            with _asked_to_stop() as stopped:
+                context = Context(store, project, progress=meter, cancelled=lambda: bool(stopped))
+                result = load(stage.name).run(context, params_of(stage, options))
         finally:
             meter.end()
         emit(options, result)
-        return 1 if stage.name == "gate" and not result["passes"] else 0
+        return int(_is_bad_news(stage, result))
 
     return command
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[list[int]]:
+    """Signals that came: the first asks the stage to end in order, the second interrupts whatever it does."""
+    came: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
+
+    before = {name: signal.signal(name, note) for name in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+def _is_bad_news(stage: Stage, result: dict[str, Any]) -> bool:
+    """Whether the stage did its work and what it found is exit 1: a gate that does not pass, prompts unanswered."""
+    if stage.name == "gate":
+        return not result["passes"]
+    return stage.name == "generate" and bool(result["failed"])
 
 
 def _preview(stage: Stage, options: argparse.Namespace) -> int:
     from store.ingest import preview
 
     params = params_of(stage, options)
+    if not params.files:
+        raise UsageError("a preview needs a file")
+    for path in params.files:
+        if not path.is_file():
+            raise InputError("no such file", where=str(path))
     return emit(options, {path.name: preview(path, params.mapping()) for path in params.files})
 
 
 def _make_retrospective(store: Client, name: str) -> None:
     from store import read
 
-    if name not in [p.name for p in store.ask(read.PROJECTS)]:
+    standing = next((p for p in store.ask(read.PROJECTS) if p.name == name), None)
+    if standing is None:
         store.act("project.create", name, {"retrospective": True})
+    elif not standing.retrospective:
+        raise RuleError(
+            f"project {name} is there already and not retrospective", todo=f"import --project {name}"
+        )
 
 
 class Meter:

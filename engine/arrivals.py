@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from engine.context import Context
 from engine.stages import as_mapping, option
 from store import read
-from store.errors import InputError, UsageError
+from store.errors import InputError, RuleError, UsageError
 from store.mapping import Mapping
 
 if TYPE_CHECKING:
@@ -73,23 +73,19 @@ def run(context: Context, params: Params) -> dict[str, Any]:
             raise InputError("no such file", where=str(path))
     mapping = params.mapping()
     ids = {path: file_id(path) for path in params.files}
-    seen = {
-        i
-        for r in context.runs("import")
-        for i in r.result.get("files", [])
-        if r.params.get("predictions", False) == params.predictions
-    }
+    seen = _imported(context, params, mapping)
     fresh = {path: i for path, i in ids.items() if i not in seen}
     result: dict[str, Any] = {"arrivals": 0, "outputs": 0, "rejected": 0, "files": list(fresh.values())}
     result["already_imported"] = [path.name for path in params.files if path not in fresh]
     if fresh:
-        _declare(context, params, mapping)
+        roles = _roles(context, params, mapping)
         recorded = dict(as_mapping(replace(params, files=(), map=None, rejects=None))) | {
             "mapping": repr(mapping)
         }
         opened = context.open("import", recorded, {"files": {p.name: i for p, i in fresh.items()}})
         rejects: list[InputError] = []
         known = _known_prompts(context) if params.predictions else None
+        taken = _answered(context, mapping) if params.predictions else set()
         for path in fresh:
             for arrivals, outputs in _parsed(
                 context, path, mapping, opened, rejects if params.rejects else None
@@ -98,24 +94,50 @@ def run(context: Context, params: Params) -> dict[str, Any]:
                     result["arrivals"] += opened.add_table("arrival", arrivals)
                     result["outputs"] += opened.add_table("output", outputs)
                 else:
-                    result["outputs"] += opened.add_table("output", _matched(outputs, known, path))
+                    result["outputs"] += opened.add_table("output", _matched(outputs, known, taken, path))
         result["rejected"] = len(rejects)
         if params.rejects:
-            params.rejects.write_text("".join(f"{e.where}: {e.what}\n" for e in rejects))
+            params.rejects.write_text("".join(f"{e.where}: {e.what}\n" for e in rejects), encoding="utf-8")
+        for model, role in roles.items():  # not before every row was read: a failed import declares nothing
+            context.declare(model, role, {"origin": "import"})
         opened.close(result)
     return result
 
 
-def _declare(context: Context, params: Params, mapping: Mapping) -> None:
+def _imported(context: Context, params: Params, mapping: Mapping) -> set[str]:
+    """Files that add nothing: imported before; for predictions, with this very mapping."""
+    return {
+        file
+        for r in context.runs("import")
+        for file in r.result.get("files", [])
+        if r.params.get("predictions", False) == params.predictions
+        and (not params.predictions or r.params["mapping"] == repr(mapping))
+    }
+
+
+def _roles(context: Context, params: Params, mapping: Mapping) -> dict[str, str]:
+    """The role of every mapped model: as named here, else as declared before, else baseline.
+
+    Raises InputError for a name that is not mapped, RuleError for a model that was not imported but made here.
+    """
     models = list(dict.fromkeys(output.model for output in mapping.outputs))
     named = [name for name in (params.teacher, *params.student) if name]
     if missing := [name for name in named if name not in models]:
         raise InputError(
             f"no output of a model {missing[0]!r} is mapped", todo="Models: " + ", ".join(models)
         )
+    roles = {}
     for model in models:
-        role = "teacher" if model == params.teacher else "student" if model in params.student else "baseline"
-        context.declare(model, role, {"origin": "import"})
+        role, told = context.declared(model) or ("baseline", {"origin": "import"})
+        if told != {"origin": "import"}:
+            raise RuleError(
+                f"{model} is a {role} that was generated or trained here",
+                todo="Import its outputs under another name: --output NAME=PATH.",
+            )
+        roles[model] = (
+            "teacher" if model == params.teacher else "student" if model in params.student else role
+        )
+    return roles
 
 
 def _parsed(
@@ -145,13 +167,37 @@ def _known_prompts(context: Context) -> dict[str, int]:
     return known
 
 
-def _matched(outputs: pa.Table, known: dict[str, int], path: Path) -> pa.Table:
-    """Outputs with the key of the first arrival of their prompt; raises InputError for a prompt not here."""
+Answer = tuple[str, str, int]  # model, prompt id, sample index
+
+
+def _answered(context: Context, mapping: Mapping) -> set[Answer]:
+    """What the mapped models answered already."""
+    found: set[Answer] = set()
+    for model in {output.model for output in mapping.outputs}:
+        table = context.store.fetch(read.OUTPUTS, project=context.project, model=model, split=None)
+        prompts, samples = table["prompt_id"].to_pylist(), table["sample_index"].to_pylist()
+        found |= {(model, *pair) for pair in zip(prompts, samples, strict=True)}
+    return found
+
+
+def _matched(outputs: pa.Table, known: dict[str, int], taken: set[Answer], path: Path) -> pa.Table:
+    """Outputs with the key of the first arrival of their prompt; ``taken`` grows by them.
+
+    Raises InputError for a prompt that is not here, or that the model answered before: no second chances.
+    """
     import pyarrow as pa
 
     ids = outputs["prompt_id"].to_pylist()
     missing = next((i for i, prompt_id in enumerate(ids) if prompt_id not in known), None)
     if missing is not None:
         raise InputError(f"output {missing + 1} answers a prompt that was never imported", where=path.name)
+    for answer in zip(outputs["model"].to_pylist(), ids, outputs["sample_index"].to_pylist(), strict=True):
+        if answer in taken:
+            raise InputError(
+                f"{answer[0]} answered a prompt that it answered before: {answer[1]}",
+                where=path.name,
+                todo="Import the other answers under another model's name.",
+            )
+        taken.add(answer)
     keys = pa.array([known[prompt_id] for prompt_id in ids], pa.int64())
     return outputs.set_column(outputs.schema.get_field_index("arrival_key"), "arrival_key", keys)

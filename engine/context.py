@@ -16,8 +16,11 @@ from engine.contract import from_payload
 from engine.contract_records import Contract
 from engine.stages import Progress, silent
 from store import read
+from store.acts import exact
 from store.client import Client, Run
 from store.errors import Cancelled, InputError, RuleError
+
+AGAIN = "Run the same command again to go on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,17 @@ class Context:
 
     def progress(self, what: str, done: int, total: int | None = None) -> None:
         """Say how far it is; raises Cancelled where the user asked to stop."""
-        if self._cancelled():
-            raise Cancelled(
-                f"stopped while {what} was at {done:,}", todo="Run the same command again to go on."
-            )
+        if self.stopped():
+            raise Cancelled(f"stopped while {what} was at {done:,}", todo=AGAIN)
+        self.tell(what, done, total)
+
+    def tell(self, what: str, done: int, total: int | None = None) -> None:
+        """Say how far it is, for work that asks ``stopped`` itself and ends in order."""
         self._progress(what, done, total)
+
+    def stopped(self) -> bool:
+        """Whether the user asked to stop."""
+        return self._cancelled()
 
     # ---- what stands
     @cached_property
@@ -101,31 +110,50 @@ class Context:
         return self.latest("evaluation", "Freeze it first: spiritsafe evaluation freeze")
 
     def models(self, role: str | None = None) -> list[read.Model]:
-        """Declared models, teacher first."""
+        """Declared models, teachers first, then students; within a role in order of declaration."""
         return [m for m in self.store.ask(read.MODELS, project=self.project) if role in (None, m.role)]
 
     def model(self, role: str, name: str = "") -> str:
-        """The model of a role: the named one, else the only (for students: the newest trained) one."""
-        found = [m.model for m in self.models(role)]
-        if name and name not in [m.model for m in self.models()]:
+        """The model of a role: the named one; else the contract's teacher, or the one declared last.
+
+        Raises InputError for a name that is none, RuleError where the project has none of that role.
+        """
+        models = self.models()
+        known = [m.model for m in models]
+        if name and name not in known:
             raise InputError(
-                f"no model {name!r} in project {self.project}",
-                todo="Known: " + ", ".join(m.model for m in self.models()),
+                f"no model {name!r} in project {self.project}", todo="Known: " + (", ".join(known) or "none")
             )
         if name:
             return name
+        found = [m.model for m in models if m.role == role]
         if not found:
-            raise RuleError(
-                f"project {self.project} has no {role}", todo="Import or generate its outputs first."
+            todo = (
+                "Train one, or import its outputs."
+                if role == "student"
+                else "Import or generate its outputs."
             )
-        trained = [r.result["model"] for r in self.runs("train")] if role == "student" else []
-        return trained[-1] if trained else found[0]
+            raise RuleError(f"project {self.project} has no {role}", todo=todo)
+        pinned = self._pinned() if role == "teacher" else ""
+        return pinned if pinned in found else found[-1]
+
+    def _pinned(self) -> str:
+        """The name of the contract's teacher, "" without a contract."""
+        try:
+            teacher = self.contract().teacher
+        except RuleError:
+            return ""
+        return teacher.name or teacher.model
+
+    def declared(self, model: str) -> tuple[str, dict[str, Any]] | None:
+        """Role and fingerprint of a model, None where it was never declared."""
+        found = next((m for m in self.models() if m.model == model), None)
+        return None if found is None else (found.role, msgspec.json.decode(found.fingerprint))
 
     # ---- what it leaves
     def declare(self, model: str, role: str, fingerprint: dict[str, Any]) -> None:
         """Put a model on record, once; a changed role or fingerprint is a new declaration."""
-        known = {m.model: (m.role, msgspec.json.decode(m.fingerprint)) for m in self.models()}
-        if known.get(model) != (role, fingerprint):
+        if self.declared(model) != (role, exact(fingerprint)):
             self.store.act(
                 "model.declare", self.project, {"model": model, "role": role, "fingerprint": fingerprint}
             )

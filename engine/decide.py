@@ -26,8 +26,10 @@ def decide(context: Context, outcome: str, rationale: str, *, student: str = "")
         raise UsageError(f"a decision is ship, iterate or kill, not {outcome!r}")
     if not rationale.strip():
         raise UsageError("a decision needs a rationale", todo='--why "…"')
-    evaluated, name = newest(context, student)
-    found = evidence(context, evaluated, name)
+    head = context.store.ask(read.HEAD, seq=None)[0]
+    then = Context(context.store, context.project, seq=head.seq)  # what comes while we count is not in it
+    evaluated, name = newest(then, student)
+    found = evidence(then, evaluated, name)
     if outcome == "ship" and not found["passes"]:
         rows = [
             f"{r['slice']} {r['kind']}: {r['judgement']}"

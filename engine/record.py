@@ -14,10 +14,13 @@ import msgspec
 
 from engine.context import Closed, Context
 from engine.evaluate import bars
+from engine.evaluate.bars import newest
+from engine.evaluate.freeze import in_force
 from engine.evaluate.report import summarised
 from store import read
 from store.canonical import digest_of
-from store.errors import RuleError
+
+__all__ = ["FORMAT", "evidence", "newest", "record_hash", "render_json", "render_markdown"]
 
 FORMAT = "spiritsafe decision record 1"
 
@@ -25,6 +28,7 @@ FORMAT = "spiritsafe decision record 1"
 def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any]:
     """Everything a decision rests on, recomputed from rows where rows exist."""
     locked, frozen = context.locked(), context.evaluation_set()
+    in_force(context.contract(), frozen)
     gate, counts, protocol = bars.judged(context, evaluated, student)
     head = context.store.ask(read.HEAD, seq=context.seq)[0]
     tallies = context.store.ask(read.TALLIES, project=context.project, seq=context.seq)
@@ -38,6 +42,7 @@ def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any
         "evaluation_set": {
             "run": frozen.run_id,
             "prompts": frozen.result["prompts"],
+            "without_reference": frozen.result["without_reference"],
             "set_sha256": frozen.result["set_sha256"],
             "harness_sha256": frozen.result["harness_sha256"],
         },
@@ -48,7 +53,8 @@ def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any
         "protocol": protocol,
         "passes": gate.judgement.value == "pass" and protocol["holds"],
         "audit": _audit(tallies),
-        "triage": [{"better": t.outcome, "reason": t.reason, "count": t.count, "after_reveal": t.revealed} for t in triage],
+        "triage": [{"better": t.outcome or "an output not shown", "reason": t.reason, "count": t.count,
+                    "after_reveal": t.revealed} for t in triage],
         "runs": [{"run": r.run_id, "stage": r.stage, "rows": r.digests} for r in context.runs()],
     }  # fmt: skip
 
@@ -63,15 +69,6 @@ def _audit(tallies: list[read.Tally]) -> dict[str, Any]:
             {"verdict": t.verdict, "reason": t.reason, "reviewer": t.actor, "count": t.count} for t in mine
         ],
     }
-
-
-def newest(context: Context, student: str = "") -> tuple[Closed, str]:
-    """The evaluation and the student that a decision is about."""
-    evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
-    name = context.model("student", student)
-    if name not in evaluated.result["models"]:
-        raise RuleError(f"{name} was not evaluated yet", todo="spiritsafe evaluate")
-    return evaluated, name
 
 
 def render_json(record: dict[str, Any]) -> str:
@@ -93,11 +90,9 @@ def render_markdown(record: dict[str, Any]) -> str:
         f"Decided {_time(record['decided_us'])} by {record['decided_by']}."
         + (" A retrospective project: outputs arrived by import." if e["retrospective"] else ""),
         "",
-        *(f"> {line}" for line in record["rationale"].splitlines()),
+        *(f"> {_cell(line)}" for line in record["rationale"].splitlines()),
         "",
-        f"Student `{e['evaluation']['student']}` against teacher `{e['evaluation']['teacher']}` on "
-        f"{e['evaluation_set']['prompts']:,} frozen prompts. Gate: **{e['gate']['judgement']}** at level {e['gate']['level']}; "
-        f"attempts {e['protocol']['attempts_spent']} of {e['protocol']['attempts_allowed']}; unanswered {e['protocol']['unanswered']}.",
+        _headline(e),
         "",
         "## Gate",
         "",
@@ -121,10 +116,10 @@ def render_markdown(record: dict[str, Any]) -> str:
         "",
         "## Models",
         "",
-        "| model | n | right | accuracy | 95 % interval |",
-        "|---|---:|---:|---:|---|",
+        "| model | outputs by | n | right | accuracy | 95 % interval |",
+        "|---|---|---:|---:|---:|---|",
         *(
-            f"| {_cell(name)} | {m['n']} | {m['right']} | {m['accuracy']} | {m['low']} to {m['high']} |"
+            f"| {_cell(name)} | {', '.join(m['outputs_by'])} | {m['n']} | {m['right']} | {m['accuracy']} | {m['low']} to {m['high']} |"
             for name, m in sorted(e["evaluation"]["models"].items(), key=lambda item: -item[1]["right"])
         ),
         "",
@@ -139,6 +134,15 @@ def render_markdown(record: dict[str, Any]) -> str:
         "Verify with: `spiritsafe verify RECORD.json`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _headline(e: dict[str, Any]) -> str:
+    student, teacher, protocol = e["evaluation"]["student"], e["evaluation"]["teacher"], e["protocol"]
+    return (
+        f"Student `{_cell(student)}` against teacher `{_cell(teacher)}` on {e['evaluation_set']['prompts']:,} frozen prompts. "
+        f"Gate: **{e['gate']['judgement']}** at level {e['gate']['level']}; "
+        f"attempts {protocol['attempts_spent']} of {protocol['attempts_allowed']}; unanswered {protocol['unanswered']}."
+    )
 
 
 def _judged_lines(e: dict[str, Any]) -> list[str]:

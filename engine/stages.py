@@ -71,7 +71,7 @@ def load(name: str) -> ModuleType:
     return importlib.import_module(STAGES[name].module)
 
 
-def option(default: Any, help: str, *, choices: tuple[str, ...] = (), flag: str = "") -> Any:  # noqa: A002
+def option(default: Any, help: str, *, choices: tuple[str, ...] = (), flag: str = "") -> Any:
     """A field of a Params dataclass that is a command-line option.
 
     A mutable default is not needed: repeated options are tuples. ``flag`` overrides the name made of the field's.

@@ -8,6 +8,7 @@ one on the ledger and every number in it comes out again from the rows.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +20,12 @@ from engine.context import Context
 from engine.record import evidence, record_hash, render_json
 from engine.stages import Progress, silent
 from store import acts, read
-from store.canonical import RowDigest
+from store.canonical import RowDigest, messages_of, output_id_of, prompt_id_of
 from store.client import Client
 from store.errors import InputError, SpiritsafeError
+from store.records import SEQ_BITS, columns_of
+
+NEWLINE = b"\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,26 +53,66 @@ class Verdict:
 
 
 def verify_store(store: Client, progress: Progress = silent) -> Verdict:
-    """Check chain, acts and digests of every project."""
+    """Check chain, acts and digests of every project, and that nothing lies beside them."""
     chain = store.call("chain")
     differences = [Difference("ledger", "whole", fault) for fault in chain["faults"]]
     runs = rows = 0
-    for project in store.ask(read.PROJECTS):
-        differences += _acts(store, project.name)
-        for run in store.ask(read.RUNS, project=project.name):
-            summary = msgspec.json.decode(run.summary)
-            runs += 1
-            for table, stated in summary["tables"].items():
-                found = run_digest(store, run.run_no, table, stated["columns"])
-                rows += found.rows
+    try:
+        for project in store.ask(read.PROJECTS):
+            differences += _acts(store, project.name)
+            for run in store.ask(read.RUNS, project=project.name):
+                found, counted = _run(store, project.name, run)
+                differences += found
+                runs, rows = runs + 1, rows + counted
                 progress("verify", rows, None)
-                if (found.rows, found.hexdigest()) != (stated["rows"], stated["sha256"]):
-                    where = f"project {project.name}, run {run.run_no} ({run.stage}), table {table}"
-                    recorded = f"{stated['rows']} rows {stated['sha256'][:16]}…"
-                    differences.append(
-                        Difference(where, recorded, f"{found.rows} rows {found.hexdigest()[:16]}…")
-                    )
+        differences += _strays(store)
+    except (SpiritsafeError, msgspec.DecodeError, KeyError) as error:
+        if not chain["faults"]:
+            raise
+        differences.append(Difference("store", "readable to its end", f"{error}"))  # why, the chain says
     return Verdict({"events": chain["head"][0], "runs": runs, "rows": rows}, differences)
+
+
+def _run(store: Client, project: str, run: read.Run) -> tuple[list[Difference], int]:
+    """What of a run's rows is not as its closing event says, and how many rows there are."""
+    differences, rows = [], 0
+    for table, stated in msgspec.json.decode(run.summary)["tables"].items():
+        found = run_digest(store, run.run_no, table, stated["columns"])
+        rows += found.rows
+        if (found.rows, found.hexdigest()) != (stated["rows"], stated["sha256"]):
+            where = f"project {project}, run {run.run_no} ({run.stage}), table {table}"
+            where += _changed_row(store, run.run_no, table)
+            recorded = f"{stated['rows']} rows {stated['sha256'][:16]}…"
+            differences.append(Difference(where, recorded, f"{found.rows} rows {found.hexdigest()[:16]}…"))
+    return differences, rows
+
+
+def _changed_row(store: Client, run_no: int, table: str) -> str:
+    """Which row was changed, where a row carries a hash of its own: an output does, and so does an arrival."""
+    if table not in ("output", "arrival"):
+        return ""
+    for row in store.rows_of_run(run_no, table, list(columns_of(table))).to_pylist():
+        if table == "output":
+            expected = output_id_of(row["prompt_id"], row["model"], row["sample_index"], row["text"])
+            own, key = row["output_id"], row["output_key"]
+        else:
+            messages = msgspec.json.decode(row["messages"]) if row["messages"] else messages_of(row["text"])
+            expected, own, key = prompt_id_of(messages), row["prompt_id"], row["arrival_key"]
+        if expected != own:
+            return f", row {key & (1 << SEQ_BITS) - 1} (its id {own} does not fit it)"
+    return ""
+
+
+def _strays(store: Client) -> Iterator[Difference]:
+    """Rows that no event accounts for: of a run never opened, in a table a closing event does not name, copies."""
+    for stored in store.ask(read.STORED):
+        where = f"run {stored.run_no}, table {stored.table}"
+        if stored.project is None:
+            yield Difference(where, "no such run", f"{stored.rows} rows")
+        elif stored.summary is not None and stored.table not in msgspec.json.decode(stored.summary)["tables"]:
+            yield Difference(f"project {stored.project}, {where}", "0 rows", f"{stored.rows} rows")
+    for orphan in store.ask(read.ORPHANS):
+        yield Difference(f"event {orphan.seq}, typed copy", "no such event", f"a row in {orphan.table}")
 
 
 def run_digest(store: Client, run_no: int, table: str, columns: list[str]) -> RowDigest:
@@ -97,58 +141,78 @@ def verify_record(store: Client, path: Path) -> Verdict:
     Raises InputError where the file is no record, or of another store.
     """
     text, record = _read(path)
-    evidence_ = record.get("evidence", {})
-    if evidence_.get("store") != store.welcome.store_id:
-        raise InputError(
-            "is the record of another store", where=str(path), todo="Name that store with --store."
-        )
-    context = Context(store, evidence_["project"])
-    on_ledger = [msgspec.json.decode(d.record) for d in store.ask(read.DECISIONS, project=context.project)]
-    twin = next((r for r in on_ledger if r["sha256"] == record.get("sha256")), None)
-    if twin is None:
-        twin = min(on_ledger, key=lambda r: len(list(_compare("", record, r))), default=None)
-    differences: list[Difference] = []
-    if twin is None:
-        differences.append(Difference("ledger", "a decision", "none in this project"))
-        twin = record
-    differences += _compare("record", record, twin)
-    if record_hash(record) != record.get("sha256"):
-        differences.append(Difference("record.sha256", str(record.get("sha256")), record_hash(record)))
-    if not differences and text != render_json(record):
-        differences.append(
-            Difference(_first_difference(text, render_json(record)), "other bytes", "same content")
-        )
-    then = Context(store, context.project, seq=twin["evidence"]["ledger"]["seq"])
-    evaluated = next(
-        (r for r in then.runs("evaluate") if r.run_id == twin["evidence"]["evaluation"]["run"]), None
-    )
-    if evaluated is None:
-        differences.append(
-            Difference("evidence.evaluation.run", twin["evidence"]["evaluation"]["run"], "no such run")
-        )
-    else:
-        again = evidence(then, evaluated, twin["evidence"]["evaluation"]["student"])
-        differences += _compare("recomputed", twin["evidence"], json.loads(json.dumps(again)))
+    twin = _twin(store, path, record)
+    differences = list(_compare("record", record, twin))
+    if not differences and text != render_json(twin):
+        where = _first_difference(text, render_json(twin))
+        differences.append(Difference(where, "the bytes of the record", "other bytes that say the same"))
+    if record_hash(twin) != twin["sha256"]:
+        differences.append(Difference("ledger, record.sha256", twin["sha256"], record_hash(twin)))
     whole = verify_store(store)
+    try:
+        differences += _recomputed(store, twin["evidence"])
+    except (SpiritsafeError, msgspec.DecodeError, KeyError) as error:
+        if whole.sound:
+            raise
+        differences.append(Difference("recomputed", "every number", f"{error}"))
     checked = {"numbers": len(list(_leaves(twin["evidence"]))), **whole.checked}
     return Verdict(checked, differences + whole.differences)
 
 
+def _twin(store: Client, path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """The record on the ledger that this one is, or, if its hash was changed, the one most like it."""
+    kept: list[dict[str, Any]] = [
+        msgspec.json.decode(decision.record)
+        for project in store.ask(read.PROJECTS)
+        for decision in store.ask(read.DECISIONS, project=project.name)
+    ]
+    for one in kept:
+        if one["sha256"] == record.get("sha256"):
+            return one
+    evidence_ = record.get("evidence")
+    if not isinstance(evidence_, dict):
+        raise InputError("is no decision record", where=str(path))
+    if evidence_.get("store") != store.welcome.store_id:
+        todo = "Name that store with --store."
+        raise InputError("is the record of another store", where=str(path), todo=todo)
+    if not kept:
+        raise InputError("is a record of this store, and it holds no decision", where=str(path))
+    return min(kept, key=lambda one: sum(1 for _ in _compare("", record, one)))
+
+
+def _recomputed(store: Client, recorded: dict[str, Any]) -> Iterator[Difference]:
+    """Every number of the evidence that does not come out again, as of the ledger seq of the record."""
+    then = Context(store, recorded["project"], seq=recorded["ledger"]["seq"])
+    run_id = recorded["evaluation"]["run"]
+    evaluated = next((r for r in then.runs("evaluate") if r.run_id == run_id), None)
+    if evaluated is None:
+        yield Difference("recomputed.evaluation.run", run_id, "no such run")
+        return
+    again = evidence(then, evaluated, recorded["evaluation"]["student"])
+    yield from _compare("recomputed", recorded, json.loads(json.dumps(again)))
+
+
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
+    """The file's text, every byte of it, and the record in it."""
     try:
-        text = path.read_text(encoding="utf-8")
-        record = json.loads(text)
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+        record = msgspec.json.decode(data)
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"is no JSON: {error.msg}", where=f"{path}:{error.lineno}", todo="The file was changed."
-        ) from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"is no UTF-8 text: byte {error.start}", where=str(path), todo="The file was changed."
+            f"is no UTF-8 text: byte {error.start}",
+            where=f"{path}:{data.count(NEWLINE, 0, error.start) + 1}",
+            todo="The file was changed.",
         ) from error
-    if not isinstance(record, dict) or not isinstance(record.get("evidence"), dict):
+    except msgspec.DecodeError as error:
+        at = re.search(r"byte (\d+)", str(error))
+        line = data.count(NEWLINE, 0, int(at[1]) if at else len(data)) + 1
+        raise InputError(
+            f"is no JSON: {error}", where=f"{path}:{line}", todo="The file was changed."
+        ) from error
+    if not isinstance(record, dict):
         raise InputError("is no decision record", where=str(path))
     return text, record
 

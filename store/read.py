@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from store.records import ARTIFACTS
+
 R = TypeVar("R")
 
 
@@ -283,6 +285,25 @@ class MetadataKey:
 
 
 @dataclass(frozen=True, slots=True)
+class StoredRows:
+    """How many rows of a run an artifact table holds; no project: nobody opened it, no summary: nobody closed it."""
+
+    table: str
+    run_no: int
+    rows: int
+    project: str | None
+    summary: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A typed copy of an event that is not there."""
+
+    table: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
 class Head:
     """The head of the ledger."""
 
@@ -305,7 +326,7 @@ MODELS = Question(
     "models",
     Model,
     "select m.model, m.role, m.fingerprint, (select count(*) from outputs o where o.project = $project and o.model = m.model)"
-    " from model m where m.project = $project order by m.role = 'teacher' desc, m.role = 'student' desc, m.model",
+    " from model m where m.project = $project order by m.role = 'teacher' desc, m.role = 'student' desc, m.seq",
 )
 CONTRACTS = Question(
     "contracts",
@@ -316,7 +337,8 @@ COUNTS = Question(
     "counts",
     Counts,
     """select a.n, a.p, (select count(*) from outputs where project = $project),
-       (select count(*) from check_results where project = $project), (select count(*) from edges where project = $project),
+       (select count(distinct (output_key, name)) from check_results where project = $project),
+       (select count(*) from edges where project = $project),
        (select count(*) from current_verdict where project = $project), (select count(*) from comment where project = $project)
        from (select count(*) as n, count(distinct prompt_id) as p from arrivals where project = $project) a""",
 )
@@ -330,19 +352,24 @@ OUTPUTS = Question(
     "outputs",
     OutputRow,
     "select o.output_key, o.arrival_key, o.prompt_id, o.output_id, o.sample_index, o.text, o.logprobs, o.latency_us,"
-    " o.cost_nano, a.text, a.reference, a.split, a.metadata from outputs o join arrival a using (arrival_key)"
+    " o.cost_nano, a.text as prompt, a.reference, a.split, a.metadata from outputs o join arrival a using (arrival_key)"
     " where o.project = $project and o.model = $model and ($split is null or a.split = $split) order by o.output_key",
 )
+# A check that ran again replaces what it said of an output before.
+_CHECKS_NOW = """
+    select * from check_results where project = $project
+    qualify row_number() over (partition by output_key, name order by check_key desc) = 1
+"""
 CHECKS = Question(
     "checks",
     CheckRow,
-    "select output_key, output_id, name, passed from check_results where project = $project order by check_key",
+    f"select output_key, output_id, name, passed from ({_CHECKS_NOW}) order by check_key",  # noqa: S608
 )
 CHECK_COUNTS = Question(
     "check_counts",
     CheckCount,
-    "select c.name, o.model, count(*) filter (where c.passed), count(*) from check_results c join output o using (output_key)"
-    " where c.project = $project group by all order by all",
+    f"select c.name, o.model, count(*) filter (where c.passed), count(*) from ({_CHECKS_NOW}) c join output o using (output_key)"  # noqa: S608
+    " group by all order by all",
 )
 EDGES = Question(
     "edges",
@@ -430,19 +457,43 @@ EVENTS = Question(
     "events",
     EventRow,
     """select e.seq, e.kind, e.payload,
-        case e.kind when 'verdict' then concat_ws(' ', v.queue, v.subject, v.verdict, v.reason, v.project, v.at_us)
+        case e.kind when 'verdict' then concat_ws(' ', v.actor, v.queue, v.subject, v.verdict, v.reason, v.project, v.at_us, v.first)
             when 'undo' then u.target::varchar when 'redo' then u.target::varchar
             when 'run.open' then concat_ws(' ', o.run_id, o.stage, o.project)
             when 'run.close' then concat_ws(' ', c.run_no, c.summary) end,
-        case e.kind when 'verdict' then concat_ws(' ', e.payload->>'queue', e.payload->>'subject', e.payload->>'verdict',
-                e.payload->>'reason', e.project, e.at_us)
+        case e.kind when 'verdict' then concat_ws(' ', concat_ws('/', e.actor, e.claimed), e.payload->>'queue',
+                e.payload->>'subject', e.payload->>'verdict', e.payload->>'reason', e.project, e.at_us, e.seq = v.first_seq)
             when 'undo' then e.payload->>'target' when 'redo' then e.payload->>'target'
             when 'run.open' then concat_ws(' ', e.payload->>'run_id', e.payload->>'stage', e.project)
             when 'run.close' then concat_ws(' ', e.payload->>'run_no', e.payload) end
-    from event e left join verdict_event v using (seq) left join undo_event u on u.seq = e.seq
+    from event e left join (select *, min(seq) over (partition by project, queue, subject, actor) as first_seq
+        from verdict_event) v using (seq) left join undo_event u on u.seq = e.seq
     left join run_opened o on o.seq = e.seq left join run_closed c on c.seq = e.seq
     where e.project = $project order by e.seq""",
 )
+_STORED = " union all ".join(
+    f"select '{table}' as name, run_no, count(*) as n from {table} group by run_no"  # noqa: S608 - our names
+    for table in ARTIFACTS
+)
+STORED = Question(
+    "stored",
+    StoredRows,
+    "select s.name, s.run_no, s.n, o.project, c.summary"  # noqa: S608 - our names
+    f" from ({_STORED}) s left join run_opened o using (run_no) left join run_closed c using (run_no)"
+    " order by s.run_no, s.name",
+)
+_COPIES = {
+    "verdict_event": ("verdict", "verdict"),
+    "undo_event": ("undo", "redo"),
+    "run_opened": ("run.open", "run.open"),
+    "run_closed": ("run.close", "run.close"),
+}
+_ORPHANS = " union all ".join(
+    f"select '{table}' as name, t.seq from {table} t left join event e on e.seq = t.seq"  # noqa: S608 - our names
+    f" where e.kind is null or e.kind not in {kinds}"
+    for table, kinds in _COPIES.items()
+)
+ORPHANS = Question("orphans", Orphan, f"select name, seq from ({_ORPHANS}) order by all")  # noqa: S608 - our names
 HEAD = Question(
     "head", Head, "select seq, hash from event where seq <= coalesce($seq, seq) order by seq desc limit 1"
 )
@@ -451,6 +502,7 @@ QUESTIONS: dict[str, Question[object]] = {
     q.name: q  # type: ignore[misc]
     for q in (
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
-        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, HEAD,
+        BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, STORED,
+        ORPHANS, HEAD,
     )
 }  # fmt: skip

@@ -2,7 +2,8 @@
 
 A frame is ``>I`` length, one kind byte, and the body. A client greets first (``Hello``), the hub answers
 (``Welcome``) or refuses; then one request at a time: a ``Request`` frame, for bulk followed by one Arrow
-frame; the hub answers with a ``Response`` frame, for bulk followed by Arrow frames up to an empty one.
+frame; the hub answers with a ``Response`` frame, for bulk followed by Arrow frames up to an empty one (or by
+a ``Response`` with the problem that broke it off).
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ import msgspec
 
 from store import errors
 
+VERSION = "0.1.0"
 PROTOCOL = 1
 MESSAGE, ARROW = 0, 1
 MAX_FRAME = 512 << 20
 MAX_HELLO = 4096
+PIECE = 1 << 20  # a frame's memory grows by what has come, not by what its head claims
 
 T = TypeVar("T")
 
@@ -27,11 +30,12 @@ _pack = msgspec.msgpack.Encoder()
 
 
 class Hello(msgspec.Struct, frozen=True):
-    """What a client says first."""
+    """What a client says first. ``instance``: one id for all connections of one client."""
 
     protocol: int
     version: str
     claimed: str | None = None
+    instance: str = ""
 
 
 class Welcome(msgspec.Struct, frozen=True):
@@ -92,47 +96,70 @@ class Channel:
         self.sock = sock
 
     def send(self, message: msgspec.Struct) -> None:
-        """Send one message frame."""
-        body = _pack.encode(message)
-        self.sock.sendall(_head.pack(len(body), MESSAGE) + body)
+        """Send one message frame; raises InputError where it is larger than a frame may be."""
+        self._send(MESSAGE, _pack.encode(message))
 
     def send_arrow(self, body: bytes | memoryview) -> None:
         """Send one Arrow frame (empty: the end of a bulk answer)."""
-        self.sock.sendall(_head.pack(len(body), ARROW))
-        if len(body):
+        self._send(ARROW, body)
+
+    def _send(self, kind: int, body: bytes | memoryview) -> None:
+        if len(body) > MAX_FRAME:
+            raise errors.InputError(f"{len(body):,} bytes are too many for one frame", todo="Send less at once.")
+        head = _head.pack(len(body), kind)
+        if len(body) <= PIECE:
+            self.sock.sendall(head + bytes(body))
+        else:
+            self.sock.sendall(head)
             self.sock.sendall(body)
 
     def receive(self, kind: type[T], *, limit: int = MAX_FRAME) -> T:
         """Receive one message frame as ``kind``; raises EOFError when the peer left, WireError on garbage."""
-        body = self._frame(MESSAGE, limit)
-        try:
-            return msgspec.msgpack.decode(body, type=kind)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
-            raise errors.WireError(f"not a {kind.__name__} message: {error}") from error
+        return _decoded(self._frame((MESSAGE,), limit)[1], kind)
 
     def receive_arrow(self) -> bytes:
-        """Receive one Arrow frame."""
-        return self._frame(ARROW, MAX_FRAME)
+        """Receive one Arrow frame; raises the problem that came in its place."""
+        found, body = self._frame((ARROW, MESSAGE), MAX_FRAME)
+        if found == MESSAGE:
+            problem = _decoded(body, Response).problem
+            raise error_of(problem) if problem else errors.WireError("a message where Arrow was due")
+        return body
 
-    def _frame(self, kind: int, limit: int) -> bytes:
+    def _frame(self, kinds: tuple[int, ...], limit: int) -> tuple[int, bytes]:
         size, found = _head.unpack(self._exactly(_head.size))
-        if found != kind or size > limit:
+        if found not in kinds or size > limit:
             raise errors.WireError(
-                f"frame of kind {found} and {size} bytes where kind {kind} was due",
+                f"frame of kind {found} and {size} bytes where kind {kinds[0]} was due",
                 todo="The peer speaks another protocol or version.",
             )
-        return self._exactly(size)
+        return found, self._exactly(size)
 
     def _exactly(self, size: int) -> bytes:
-        body = bytearray(size)
-        view, got = memoryview(body), 0
-        while got < size:
-            n = self.sock.recv_into(view[got:])
-            if n == 0:
-                raise EOFError
-            got += n
+        body = bytearray()
+        while len(body) < size:
+            at, more = len(body), min(PIECE, size - len(body))
+            body += bytes(more)
+            with memoryview(body) as view:
+                _fill(self.sock, view[at:])
         return bytes(body)
 
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
+
+
+def _fill(sock: socket.socket, view: memoryview) -> None:
+    with view:
+        got = 0
+        while got < len(view):
+            n = sock.recv_into(view[got:])
+            if n == 0:
+                raise EOFError
+            got += n
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    try:
+        return msgspec.msgpack.decode(body, type=kind)
+    except msgspec.DecodeError as error:  # ValidationError is one
+        raise errors.WireError(f"not a {kind.__name__} message: {error}") from error

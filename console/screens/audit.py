@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from console.screens.review import Review, Row, number, two_columns
+from console.screens.queue import Row, number, two_columns
+from console.screens.review import Review
 from console.text import fit, line
 from console.widgets.detail import Section
 
@@ -35,16 +36,15 @@ class Audit(Review):
         found.append(Section("output", output["text"], tokens=tokens_of(output["logprobs"])))
         if prompt["reference"] is not None:
             found.append(Section("reference", prompt["reference"]))
-        return [*found, Section("about", self.about(detail))]
+        return [*found, self.about(detail)]
 
     def heading(self) -> str:
         t, queue = self.tally, self.queue
-        order = "random order" if self.seed else "as they came"
-        parts = ["audit", f"{queue['reviewed']:,} of {queue['length']:,} judged"]
-        parts.append(
-            f"ok {t.get('ok', 0)}  bad {t.get('bad', 0)}  unsure {t.get('unsure', 0)}{self.per_hour()}"
-        )
-        return " · ".join([*parts, self.filter or order, f"{self.home.project}: {self.spec['model']}"])
+        parts = [f"audit · {queue['reviewed']:,} of {queue['length']:,} judged"]
+        parts += [f"filter {self.filter}"] if self.filter else []
+        parts += ["random order"] if self.seed else []
+        parts.append(f"ok {t.get('ok', 0)} bad {t.get('bad', 0)} unsure {t.get('unsure', 0)}{self.pace()}")
+        return " · ".join([*parts, self.home.project, self.spec["model"]])
 
 
 def tokens_of(logprobs: str | None) -> tuple[tuple[str, float], ...]:

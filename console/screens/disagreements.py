@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from console.screens.review import Review, Row, number
+from console.screens.queue import Opened, Row, number
+from console.screens.review import Review
 from console.text import fit, line
 from console.widgets.detail import Range, Section
 from console.widgets.diff import inline, side_by_side, word_diff
@@ -22,15 +23,16 @@ class Disagreements(Review):
         self.mode = 0
         self.cells = ""
 
-    def _open(self) -> Any:
-        found = super()._open()
+    def _open(self, wanted: dict[str, Any], old: str) -> Opened:
+        found = super()._open(wanted, old)
         spec = found[0]
         rows = self.home.store.call(
             "slice_counts", project=self.home.project, run_id=spec["run_id"], metric=spec["metric"],
             teacher=spec["teacher"], student=spec["model"], predicates=[""],
         )  # fmt: skip
         n, _, _, both, teacher, student = rows[0]
-        self.cells = f"only teacher right {teacher:,}, only student {student:,} (both {both:,}, neither {n - both - teacher - student:,})"
+        neither = n - both - teacher - student
+        self.cells = f"right: teacher {teacher:,}, student {student:,}, both {both:,}, neither {neither:,}"
         return found
 
     def row_line(self, row: Row, width: int) -> str:
@@ -63,7 +65,7 @@ class Disagreements(Review):
             found.append(Section(f"{names[0]} [-…-]   {names[1]} {{+…+}}", text, ranges=ranges))
         if prompt["reference"] is not None:
             found.append(Section("reference", prompt["reference"]))
-        return [*found, Section("about", self.about(detail))]
+        return [*found, self.about(detail)]
 
     def action_diff(self) -> None:
         """``d``"""
@@ -76,8 +78,12 @@ class Disagreements(Review):
 
     def heading(self) -> str:
         queue = self.queue
-        parts = ["disagreements", f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}"]
-        return " · ".join([*parts, *([self.filter] if self.filter else []), self.cells, self.home.project])
+        parts = [f"disagreements · {queue['reviewed']:,} of {queue['length']:,} judged{self.pace()}"]
+        parts.append(f"filter {self.filter}" if self.filter else self.cells)
+        return " · ".join([*parts, self.home.project])
+
+    def empty(self) -> str:
+        return f"On no prompt do {self.spec['teacher']} and {self.spec['model']} differ by {self.spec['metric']}."
 
 
 def beside(title: str, left: str, right: str) -> Section:

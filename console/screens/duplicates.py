@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from console.screens.disagreements import beside
-from console.screens.review import Review, Row, number, two_columns
+from console.screens.queue import Row, number, two_columns
+from console.screens.review import Review
 from console.text import line
 from console.widgets.detail import Section
 from console.widgets.diff import inline, word_diff
@@ -49,8 +50,7 @@ class Duplicates(Review):
         leak = "\nLEAK: one is in the test split, the other is not" if detail["leak"] else ""
         about = (
             f"Jaccard {detail['jaccard']:.3f} · containment {detail['containment']:.3f} · {detail['edit']} · {detail['field']}s\n"
-            f"group {detail['cluster']} of {detail['size']} · splits {', '.join(map(str, detail['splits'][0]))} / "
-            f"{', '.join(map(str, detail['splits'][1]))}{leak}"
+            f"group {detail['cluster']}, {detail['size']} texts in all · splits {splits(detail)}{leak}"
         )
         others = [f"{actor}: {verdict}" for actor, verdict, _, _ in detail["verdicts"] or []]
         return [*found, Section("evidence", "\n".join([about, *others]))]
@@ -72,10 +72,29 @@ class Duplicates(Review):
     def heading(self) -> str:
         queue = self.queue
         parts = [
-            "near-duplicate pairs",
-            f"{queue['reviewed']:,} of {queue['length']:,} judged{self.per_hour()}",
+            "duplicates",
+            f"{queue['reviewed']:,} of {queue['length']:,} judged{self.pace()}",
         ]
         return " · ".join([*parts, *([self.filter] if self.filter else []), self.home.project])
+
+    def empty(self) -> str:
+        run = self.home.context.latest("dedup", "").result
+        looked = "\n".join(f"{field}s: {found}" for field, found in sorted(looked_at(run).items()))
+        return f"The newest run found no near-duplicates.\n\n{looked}\n\nspiritsafe dedup --help: fields and thresholds"
+
+
+def splits(detail: dict[str, Any]) -> str:
+    """In which splits the two texts stand."""
+    return " / ".join(", ".join(str(s) for s in side if s) or "-" for side in detail["splits"])
+
+
+def looked_at(run: dict[str, Any]) -> dict[str, str]:
+    """What a near-duplicate run looked at, by field."""
+    return {
+        field: ", ".join(f"{name} {value}" for name, value in found.items() if not isinstance(value, dict | list))
+        for field, found in run.items()
+        if isinstance(found, dict)
+    }
 
 
 def kept_first(detail: dict[str, Any]) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from console.screens.review import Review, Row
+from console.screens.queue import Opened, QueueRoom, Row
 from console.widgets.detail import Section
 
 
-class Ledger(Review):
+class Ledger(QueueRoom):
     """Newest last, as they were written."""
 
     name_: ClassVar[str] = "ledger"
@@ -18,8 +18,8 @@ class Ledger(Review):
         super().__init__()
         self.chain = ""
 
-    def _open(self) -> Any:
-        found = super()._open()
+    def _open(self, wanted: dict[str, Any], old: str) -> Opened:
+        found = super()._open(wanted, old)
         chain = self.home.store.call("chain")
         self.chain = (
             f"chain of {chain['head'][0]:,} whole"

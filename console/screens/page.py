@@ -10,6 +10,24 @@ from textual.binding import Binding, BindingType
 from console.widgets.detail import Detail, Section
 from console.widgets.frames import QuietScreen
 
+TOUR = """spiritsafe: may the small model replace the big one?
+You see this once. : then tour shows it again.
+
+1  home (gh) is the run sheet: what was done, what it found, what is next.
+2  audit (ga): is the teacher's answer right? a ok, 1–9 bad and why (i lists the
+   reasons), z unsure. One key judges and shows the next. u takes it back.
+   The source stays hidden until you have judged.
+3  duplicates (gp): a keeps the first text, r the other, n says they differ.
+4  disagreements (gx): two answers, not named. < left, > right, = both fine.
+5  evaluation (ge): student against teacher, slice by slice, worst first.
+   Enter on a slice opens its disagreements.
+6  decision (gd): all the evidence on one page. Type :ship, :iterate or :kill.
+
+Arrows or j k move, Enter opens, q goes back. f filters (route = refund), / finds,
+] goes to the next that you have not judged, :17 to row 17.
+? shows all keys of a screen. Nothing that you judged is ever lost.
+"""
+
 
 class Page(QuietScreen[None]):
     """Text to read and close."""

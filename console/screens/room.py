@@ -4,6 +4,7 @@ actions that work everywhere.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -15,7 +16,7 @@ from textual.containers import Container
 from textual.events import Key, Resize
 
 from console import actions
-from console.screens.page import Page
+from console.screens.page import TOUR, Page
 from console.widgets.bar import Bar
 from console.widgets.detail import Detail
 from console.widgets.frames import QuietScreen
@@ -27,8 +28,27 @@ if TYPE_CHECKING:
     from console.app import SpiritsafeApp
     from console.state import Place
 
+class AskLine(LineBar):
+    """The line of a room: what was entered goes to the room at once, not through a queue of messages."""
+
+    def __init__(self, room: Room) -> None:
+        super().__init__(id="line")
+        self.room = room
+
+    def submit(self) -> None:
+        """Enter."""
+        text = self.text
+        self.remember(text)
+        self.room.entered(text)
+
+    def cancel(self) -> None:
+        """Esc, or backspace in an empty line."""
+        self.room.cancel_line()
+
+
 WIDE = 110  # columns from which list and detail stand side by side
 Then = Callable[[str], None]
+LONGEST_HOLD = 0.25  # seconds: a room whose rows are slow to come shows itself empty
 HEADER, FOOTER = Style(bold=True), Style(dim=True)
 
 
@@ -46,7 +66,8 @@ class Room(QuietScreen[None]):
     def __init__(self) -> None:
         super().__init__()
         self.header, self.footer = Bar(HEADER, id="header"), Bar(FOOTER, id="footer")
-        self.pager, self.detail, self.line = Pager(id="list"), Detail(id="detail"), LineBar(id="line")
+        self.pager, self.detail, self.line = Pager(id="list"), Detail(id="detail"), AskLine(self)
+        self.there = asyncio.Event()
         self._then: Then | None = None
         self._waiting_for_place = False
         self._said = False
@@ -63,12 +84,27 @@ class Room(QuietScreen[None]):
 
     def on_mount(self) -> None:
         """Name the keys."""
-        self.footer.show(actions.footer(self.name_, 200))
+        self.name_keys()
         self.pager.focus()
+        self.there.set()
 
     def on_resize(self, event: Resize) -> None:
         """Side by side where there is room."""
-        self.set_class(event.size.width >= WIDE and not self.has_class("opened"), "wide")
+        self.lay_out(event.size.width)
+        if not self._said:
+            self.name_keys()
+
+    def lay_out(self, width: int) -> None:
+        """List and detail side by side where there is room, unless the detail was opened alone."""
+        self.set_class(width >= WIDE and not self.has_class("opened"), "wide")
+
+    def on_screen_resume(self) -> None:
+        """Show the room whole, once its rows are here or soon after."""
+        self.set_timer(LONGEST_HOLD, self.release)
+
+    def filled(self) -> None:
+        """The rows are here: paint, after they were laid out."""
+        self.set_timer(0.01, self.release)
 
     @property
     def home(self) -> SpiritsafeApp:
@@ -87,6 +123,11 @@ class Room(QuietScreen[None]):
         self.footer.show(text)
         self._said = True
 
+    def name_keys(self) -> None:
+        """The footer names the keys that work now."""
+        self._said = False
+        self.footer.show(actions.footer(self.name_, self.app.size.width))
+
     def ask(
         self,
         label: str,
@@ -101,17 +142,17 @@ class Room(QuietScreen[None]):
         self.line.open(label, text, complete=complete)
         self.line.focus()
 
-    def on_line_bar_submitted(self, message: LineBar.Submitted) -> None:
+    def entered(self, text: str) -> None:
         """Enter was pressed in the line."""
-        if type(message) is not LineBar.Submitted:
-            return
         then = self._close_line()
         if then is not None:
-            then(message.text)
+            then(text)
 
-    def on_line_bar_cancelled(self, _message: LineBar.Cancelled) -> None:
-        """Esc was pressed in the line."""
+    def cancel_line(self) -> bool:
+        """Close the line; whether one was open."""
+        open_ = self._then is not None
         self._close_line()
+        return open_
 
     def _close_line(self) -> Then | None:
         then, self._then = self._then, None
@@ -119,24 +160,21 @@ class Room(QuietScreen[None]):
         (self.detail if self.has_class("opened") else self.pager).focus()
         return then
 
-    def on_key(self, event: Key) -> None:
-        """The second key of ``g``; and a message in the footer goes at the next key."""
+    def take(self, event: Key) -> bool:
+        """Whether the room itself takes a key: the open line takes all, ``g`` waits for its letter."""
+        if self._then is not None:
+            self.line.on_key(event)
+            return True
         if self._waiting_for_place:
             self._waiting_for_place = False
-            event.stop()
-            event.prevent_default()
             self._go(event.character or event.key)
-        elif self._said:
-            self._said = False
-            self.footer.show(actions.footer(self.name_, 200))
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """While ``g`` waits for its second key, no binding takes it."""
-        del action, parameters
-        return not self._waiting_for_place
+            return True
+        if self._said:  # a message in the footer goes at the next key
+            self.name_keys()
+        return False
 
     def _go(self, letter: str) -> None:
-        self.footer.show(actions.footer(self.name_, 200))
+        self.name_keys()
         if letter == "g":
             self.pager.action_home()
         elif letter in actions.PLACES:
@@ -146,11 +184,11 @@ class Room(QuietScreen[None]):
     def action_go(self) -> None:
         """``g``: show the choices, wait for the letter."""
         self._waiting_for_place = True
-        self.footer.show("g…  g first row  " + "  ".join(f"{k} {v}" for k, v in actions.PLACES.items()))
+        self.footer.show(actions.places(self.app.size.width))
 
     def action_help(self) -> None:
         """``?``"""
-        self.app.push_screen(Page("\n".join(actions.help_lines(self.name_))))
+        self.app.push_screen(Page("\n".join(actions.help_lines(self.name_, self.app.size.width))))
 
     def action_back(self) -> None:
         """``q``"""
@@ -246,8 +284,8 @@ class Room(QuietScreen[None]):
 
     def action_palette(self) -> None:
         """``:``"""
-        names = [*actions.PLACES.values(), "ship", "iterate", "kill", "project ", "quit", "help"]
-        names += [a.id for a in actions.of_screen(self.name_)]
+        names = [*actions.PLACES.values(), *actions.OUTCOMES, "project ", "quit", "help", "tour"]
+        names += [a.id for a in actions.of_screen(self.name_) if not a.takes_key]
         self.ask(
             ":", self.typed, complete=lambda text, column: [n for n in names if n.startswith(text[:column])]
         )
@@ -256,19 +294,21 @@ class Room(QuietScreen[None]):
         """A command was typed: a number jumps, a word goes somewhere or runs an action."""
         word, _, rest = text.strip().partition(" ")
         digits = word.replace(",", "")
-        by_id = {a.id: a for a in actions.of_screen(self.name_)}
+        by_id = {a.id: a for a in actions.of_screen(self.name_) if not a.takes_key}
         if digits.isdigit():
             self.pager.jump(int(digits) - 1)
         elif word in actions.PLACES.values():
             self.home.goto(word)
-        elif word in ("ship", "iterate", "kill"):
+        elif word in actions.OUTCOMES:
             self.home.goto("decision", outcome=word)
         elif word == "project" and rest:
             self.home.choose(rest.strip())
         elif word in ("q", "quit", "exit"):
-            self.home.action_leave()
+            self.home.leave()
         elif word == "help":
             self.action_help()
+        elif word == "tour":
+            self.show_page(TOUR)
         elif word == "next":
             self.call_later(self.run_action, "again(1)")
         elif word in by_id:

@@ -70,6 +70,7 @@ class SheetRoom(Room):
     def on_pager_need(self, need: Any) -> None:
         """Everything is here."""
         self.pager.put(need.window_no, self.sheet.lines[need.lo : need.hi], need.source)
+        self.filled()
 
     def on_pager_moved(self, _moved: Any) -> None:
         """The detail follows at once: it is here."""

@@ -160,6 +160,8 @@ class QuietApp(App[ReturnType]):
             self.frames.key(None)
 
     def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if isinstance(screen, QuietScreen) and screen.held:
+            return
         driver = self._driver
         before = driver.written if isinstance(driver, QuietDriver) else 0
         super()._display(screen, renderable)
@@ -171,7 +173,23 @@ class QuietApp(App[ReturnType]):
 
 
 class QuietScreen(Screen[ScreenResultType]):
-    """A screen that paints only when the line is free, and then the latest state."""
+    """A screen that paints only when the line is free, and then the latest state.
+
+    ``hold`` keeps it from painting while it is laid out and filled (Textual paints a new screen four times
+    over); ``release`` paints it once, whole.
+    """
+
+    held = False
+
+    def hold(self) -> None:
+        """Paint nothing until ``release``."""
+        self.held = True
+
+    def release(self) -> None:
+        """Paint what there is."""
+        if self.held:
+            self.held = False
+            self.refresh()
 
     def _on_timer_update(self) -> None:
         app = self.app

@@ -87,12 +87,15 @@ class LineBar(Widget, can_focus=True):
 
     def submit(self) -> None:
         """Enter."""
-        text = self.text
+        self.remember(self.text)
+        self.post_message(self.Submitted(self, self.text))
+
+    def remember(self, text: str) -> None:
+        """Keep a text for up and down."""
         if text and self.history[-1:] != [text]:
             self.history.append(text)
             del self.history[:-HISTORY]
         self._at = None
-        self.post_message(self.Submitted(self, text))
 
     def cancel(self) -> None:
         """Esc."""

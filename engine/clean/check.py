@@ -39,7 +39,9 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         raise InputError(
             "the contract names no checks", where="contract", todo="Add [[checks]], or give --kind."
         )
-    models = [m.model for m in context.models()] if params.all_models else list(params.model)
+    models = [context.model("teacher", name) for name in params.model]  # any role: the name decides
+    if params.all_models:
+        models = [m.model for m in context.models()]
     models = models or [context.model("teacher")]
     opened = context.open("check", dict(as_mapping(params)), {"contract": context.locked().hash})
     passed: Counter[tuple[str, str]] = Counter()

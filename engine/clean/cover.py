@@ -84,6 +84,7 @@ def cover(
     arrivals: Sequence[read.ArrivalRow],
 ) -> list[Cell]:
     """Cells over ``arrivals``; ``data`` are the keys of those that we have."""
+    test = _evaluation_set(context)
     failed = {c.output_key for c in context.store.ask(read.CHECKS, project=context.project) if not c.passed}
     dirty: set[int] = set()
     if failed:
@@ -114,12 +115,22 @@ def cover(
                 "have": have,
                 "clean": have and a.arrival_key not in dirty,
                 "production": a.source == "production",
-                "evaluation": a.split == "test",
+                "evaluation": a.arrival_key in test,
             }
         )
         if len(rows) % 5000 == 0:
             context.progress("coverage", len(rows), len(arrivals))
     return grid(rows, dimensions, targets=target)
+
+
+def _evaluation_set(context: Context) -> set[int]:
+    """Arrivals of the frozen evaluation set; none before it is frozen."""
+    try:
+        frozen = context.evaluation_set()
+    except RuleError:
+        return set()
+    table = context.store.fetch(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)
+    return set(table["arrival_key"].to_pylist())
 
 
 def bucket_rows(cells: Sequence[Cell]) -> list[Bucket]:

@@ -41,6 +41,16 @@ class Subject:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """The texts of one field, and what people said of them."""
+
+    field: str  # prompt | output
+    subjects: list[Subject]
+    told_apart: set[str]
+    preferred: set[str]
+
+
 def run(context: Context, params: Params) -> dict[str, Any]:
     """Find them. Result per field: texts, pairs, clusters, removable, parameters, statistics."""
     fields = ("prompt", "output") if params.field == "both" else (params.field,)
@@ -49,7 +59,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     opened = context.open("dedup", dict(as_mapping(params)), {"told_apart": len(told_apart)})
     for field in fields:
         subjects = _prompts(context) if field == "prompt" else _outputs(context, params.model)
-        result[field] = _find(context, params, field, subjects, opened, told_apart, preferred)
+        result[field] = _find(context, params, _Task(field, subjects, told_apart, preferred), opened)
     opened.close(result)
     return result
 
@@ -72,19 +82,13 @@ def _judged(context: Context) -> tuple[set[str], set[str]]:
     """Subjects of pairs told apart, and ids of texts that a reviewer chose as representatives."""
     verdicts = context.store.ask(read.PAIR_VERDICTS, project=context.project)
     apart = {v.subject for v in verdicts if v.verdict == "distinct"}
-    chosen = {msgspec.json.decode(v.shown)[0] for v in verdicts if v.verdict == "choose"}
+    shown = [msgspec.json.decode(v.shown or "[]") for v in verdicts if v.verdict == "choose"]
+    chosen = {ids[0] for ids in shown if ids}
     return apart, chosen
 
 
-def _find(
-    context: Context,
-    params: Params,
-    field: str,
-    subjects: list[Subject],
-    opened: Run,
-    told_apart: set[str],
-    preferred: set[str],
-) -> dict[str, Any]:
+def _find(context: Context, params: Params, task: _Task, opened: Run) -> dict[str, Any]:
+    field, subjects, told_apart = task.field, task.subjects, task.told_apart
     found = near_duplicates(
         [s.text for s in subjects],
         threshold=params.threshold,
@@ -98,7 +102,8 @@ def _find(
         if told_apart
         and content_id("edge", *sorted((subjects[p.left].id, subjects[p.right].id))) in told_apart
     ]
-    pairs = [p for p in found.edges if (p.left, p.right) not in set(barred)]
+    apart = set(barred)
+    pairs = [p for p in found.edges if (p.left, p.right) not in apart]
     opened.add(
         "edge",
         (
@@ -107,7 +112,7 @@ def _find(
             for p in pairs
         ),
     )  # fmt: skip
-    liked = [i for i, s in enumerate(subjects) if s.id in preferred]
+    liked = [i for i, s in enumerate(subjects) if s.id in task.preferred]
     stands = representatives(
         len(subjects), pairs, threshold=params.threshold, preferred=liked, cannot_link=barred
     )

@@ -12,10 +12,11 @@ from typing import Any
 from engine.context import Closed, Context
 from engine.contract import OVERALL, bars
 from engine.contract_records import Contract
+from engine.evaluate.answers import scored
+from engine.evaluate.freeze import in_force
 from engine.evaluate.gate import Gate, GateRow, MeasureRow, judge_gate, refuse_graded
 from engine.evaluate.metrics import METRICS
 from engine.stages import as_mapping, option
-from store import read
 from store.errors import RuleError
 
 
@@ -61,11 +62,32 @@ def counted(
     return [Counted(name, where, *row) for (name, where), row in zip(slices, rows, strict=True)]
 
 
+def newest(context: Context, student: str = "") -> tuple[Closed, str]:
+    """The evaluation and the student that a gate or a decision is about.
+
+    Raises RuleError where nothing was evaluated, or on another set or harness than the one in force.
+    """
+    evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
+    frozen = context.evaluation_set()
+    if evaluated.inputs["harness"] != frozen.result["harness_sha256"]:
+        raise RuleError(
+            "the newest scores are of an earlier evaluation set", todo="Score again: spiritsafe evaluate"
+        )
+    in_force(context.contract(), frozen)
+    name = context.model("student", student)
+    if name not in evaluated.result["models"]:
+        raise RuleError(f"{name} was not evaluated yet", todo="spiritsafe evaluate")
+    return evaluated, name
+
+
 def attempts_spent(context: Context, evaluated: Closed) -> int:
-    """How many students were scored on this harness up to that evaluation: each one's first scores are an attempt."""
+    """How many students were scored on this set up to that evaluation: each one's first scores are an attempt.
+
+    Another harness over the same prompts is the same set: new slices buy no new attempts.
+    """
     students: set[str] = set()
     for run_ in context.runs("evaluate"):
-        if run_.inputs["harness"] == evaluated.inputs["harness"] and run_.seq <= evaluated.seq:
+        if run_.inputs["set"] == evaluated.inputs["set"] and run_.seq <= evaluated.seq:
             students |= set(run_.result["students"])
     return len(students)
 
@@ -87,21 +109,18 @@ def gate_rows(
 
 
 def judged(context: Context, evaluated: Closed, student: str) -> tuple[Gate, list[Counted], dict[str, Any]]:
-    """The gate, the counts under it, and the protocol rows: attempts and unanswered prompts."""
+    """The gate, the counts under it, and the protocol rows: attempts and unanswered prompts.
+
+    All of it from what that evaluation scored: outputs, runs and latencies that came later are not seen.
+    """
     contract = context.contract()
     refuse_graded(METRICS[contract.task.metric])
     counts = counted(context, evaluated, student, slices_of(contract))
-    prompts = {
-        m.prompt_id
-        for m in context.store.ask(
-            read.SET_MEMBERS, project=context.project, run_id=context.evaluation_set().run_id
-        )
-    }
-    rows = context.store.ask(read.OUTPUTS, project=context.project, model=student, split=None)
-    latencies = [r.latency_us / 1000 for r in rows if r.prompt_id in prompts and r.latency_us is not None]
+    given = scored(context, evaluated, student).values()
+    latencies = [row.latency_us / 1000 for row in given if row.latency_us is not None]
     gate = judge_gate(gate_rows(contract, counts, latencies), level=float(contract.gate.level))
     spent = attempts_spent(context, evaluated)
-    unanswered = evaluated.result["prompts"] - counts[0].n
+    unanswered = evaluated.result["scorable"] - counts[0].n
     protocol = {
         "attempts_spent": spent,
         "attempts_allowed": contract.gate.attempts,
@@ -113,10 +132,7 @@ def judged(context: Context, evaluated: Closed, student: str) -> tuple[Gate, lis
 
 def run(context: Context, params: Params) -> dict[str, Any]:
     """Judge and put on record. Result: the gate's rows, counts, protocol, and whether all of it passes."""
-    evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
-    student = context.model("student", params.student)
-    if student not in evaluated.result["models"]:
-        raise RuleError(f"{student} was not evaluated yet", todo="spiritsafe evaluate")
+    evaluated, student = newest(context, params.student)
     gate, counts, protocol = judged(context, evaluated, student)
     result = {
         "student": student,

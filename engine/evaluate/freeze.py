@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from engine.context import Context
+from engine.context import Closed, Context
 from engine.contract_records import Contract
 from engine.stages import as_mapping, option
 from store import read
@@ -35,6 +35,15 @@ def harness_of(contract: Contract) -> dict[str, Any]:
         "options": dict(contract.task.metric_options),
         "slices": [{"name": s.name, "where": s.where} for s in contract.gate.slices],
     }
+
+
+def in_force(contract: Contract, frozen: Closed) -> None:
+    """Raise RuleError where the locked contract measures something else than what was frozen."""
+    if harness_of(contract) != frozen.result["harness"]:
+        raise RuleError(
+            "the contract's metric or slices changed since the evaluation set was frozen",
+            todo="Freeze it again (spiritsafe evaluation freeze), then: spiritsafe evaluate",
+        )
 
 
 def set_hash(members: list[tuple[str, str | None]]) -> str:
@@ -63,35 +72,43 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     members = [a for a in first.values() if a.prompt_id not in leaked]
     if not members:
         raise RuleError(f"no prompts in split {params.split!r}", todo="Import some, or name another --split.")
-    unanswered = sum(a.reference is None for a in members)
+    without = sum(a.reference is None for a in members)
+    if without == len(members):
+        raise RuleError(
+            f"no prompt of split {params.split!r} has a reference, so nothing could be scored",
+            todo="Import them with --reference.",
+        )
     harness = harness_of(contract)
     result: dict[str, Any] = {
         "prompts": len(members),
         "leaked": len(leaked),
-        "without_reference": unanswered,
+        "without_reference": without,
         "set_sha256": set_hash([(a.prompt_id, a.reference) for a in members]),
         "harness": harness,
     }
     result["harness_sha256"] = digest_of({"set": result["set_sha256"], **harness})
-    _refuse_change(context, result["harness_sha256"])
+    _refuse_change(context, result["harness_sha256"], locked.hash)
     opened = context.open("evaluation", dict(as_mapping(params)), {"contract": locked.hash})
     opened.add(
         "set_member", (SetMember(0, 0, a.arrival_key, a.prompt_id, None, None, a.reference) for a in members)
     )
-    context.progress("freeze", len(members), len(members))
     opened.close(result)
     return result
 
 
-def _refuse_change(context: Context, harness: str) -> None:
-    """A set that a student was scored on stays: another one would let the best of several attempts be picked."""
+def _refuse_change(context: Context, harness: str, contract_hash: str) -> None:
+    """A set that a student was scored on stays: another one would let the best of several attempts be picked.
+
+    Only a new contract version, on record like the old one, opens it again.
+    """
     frozen = context.runs("evaluation")
-    if frozen and frozen[-1].result["harness_sha256"] == harness:
+    if not frozen:
+        return
+    standing = frozen[-1]
+    if standing.result["harness_sha256"] == harness:
         raise RuleError("this very evaluation set is frozen already", todo="Go on: spiritsafe evaluate")
-    scored = [
-        r for r in context.runs("evaluate") if frozen and r.inputs["set"] == frozen[-1].result["set_sha256"]
-    ]
-    if scored:
+    scored = any(r.inputs["set"] == standing.result["set_sha256"] for r in context.runs("evaluate"))
+    if scored and standing.inputs["contract"] == contract_hash:
         raise RuleError(
             "students were scored on the frozen set already, so it stays",
             todo="A new set is a new contract version: spiritsafe contract lock, then freeze again.",

@@ -1,7 +1,8 @@
 """Stage ``evaluate``: every model on the frozen set, slice by slice, as scores and one standard report.
 
 A trained student answers the set here, and its answers are kept as outputs like everybody's. A model that left
-prompts unanswered is reported with how many; the gate counts none of them as right.
+prompts unanswered is reported with how many, and the gate does not hold for it. All answers of all models are in
+memory at once (texts only): 100,000 prompts of 200 characters and ten models are about half a gigabyte.
 """
 
 from __future__ import annotations
@@ -15,64 +16,60 @@ import msgspec
 from engine import statistics
 from engine.context import Closed, Context
 from engine.contract_records import Contract
-from engine.evaluate.answers import Scorer, label_in
+from engine.evaluate.answers import Given, Scorer, answered, label_in, scored
+from engine.evaluate.freeze import in_force
 from engine.evaluate.metrics import agreement, label_reports, macro_f1
-from engine.stages import as_mapping, option
+from engine.stages import as_mapping
 from engine.students.train import SPELLINGS, WEIGHTS
 from store import read
 from store.canonical import canonical_text, output_id_of
+from store.client import Run
 from store.errors import RuleError
-from store.records import Output, Score
+from store.records import SEQ_BITS, Output, Score, key_of
 
 TIMED = 100  # prompts that a trained student answers one by one, for latency
-WHOLE = "all"
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """Nothing to choose: the set, the metric and the slices are frozen."""
 
-    student: str = option("", "only this student is new here (default: every model)")
 
-
-Answers = dict[str, read.OutputRow]  # prompt id -> output
+Answers = dict[str, Given]  # prompt id -> answer
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
-    """Evaluate. Result: set and harness hash, per model its numbers overall and per slice."""
+    """Evaluate. Result: set and harness hash, per model its numbers overall."""
     contract, frozen = context.contract(), context.evaluation_set()
-    members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)
+    in_force(contract, frozen)
+    members = _members(context, frozen)
     teacher = context.model("teacher")
+    answers = {m.model: _answers(context, m.model, members, frozen) for m in context.models()}
+    if not answers[teacher]:
+        raise RuleError(
+            f"the teacher {teacher} answered no prompt of the set",
+            todo=f"spiritsafe generate --split {frozen.params.get('split', 'test')}, or import its outputs.",
+        )
     opened = context.open("evaluate", dict(as_mapping(params)), {"set": frozen.result["set_sha256"],
         "harness": frozen.result["harness_sha256"], "contract": context.locked().hash})  # fmt: skip
-    answers = {m.model: _answers(context, m.model, members) for m in context.models()}
     for trained in context.runs("train"):
-        name = trained.result["model"]
-        if not answers.get(name):
-            opened.add(
-                "output",
-                _predict(context, trained, members, opened.run_no, opened.next_seq("output"), answers),
-            )
+        _let_answer(context, trained, members, answers[trained.result["model"]], opened)
     scorer, scores = Scorer(contract), {}
     for model, given in answers.items():
         scores[model] = _scores(scorer, model, members, given)
         opened.add("score", scores[model])
         context.progress("evaluate", len(scores), len(answers))
-    if not scores.get(teacher):
-        raise RuleError(
-            f"the teacher {teacher} answered no prompt of the set", todo="spiritsafe generate --split test"
-        )
-    students = [m.model for m in context.models("student")]
     result = {
         "set": frozen.result["set_sha256"],
         "harness": frozen.result["harness_sha256"],
         "metric": scorer.metric.name,
-        "prompts": len(members),
+        "prompts": frozen.result["prompts"],
+        "scorable": len(members),
         "teacher": teacher,
-        "students": [name for name in students if scores.get(name)],
+        "students": [m.model for m in context.models("student") if scores[m.model]],
         "models": {
-            name: _summary(contract, members, answers[name], answers[teacher], scores[name])
-            for name in scores
+            name: _summary(contract, members, given, answers[teacher], scores[name]) | _origin(context, given)
+            for name, given in answers.items()
             if scores[name]
         },
     }
@@ -83,68 +80,82 @@ def run(context: Context, params: Params) -> dict[str, Any]:
 def summarised(context: Context, evaluated: Closed) -> dict[str, Any]:
     """The models' numbers of an evaluation, computed again from outputs, references and metric."""
     contract = context.contract()
-    members = context.store.ask(
-        read.SET_MEMBERS, project=context.project, run_id=context.evaluation_set().run_id
-    )
+    members = _members(context, context.evaluation_set())
     scorer = Scorer(contract)
-    answers = {m: _answers(context, m, members, evaluated) for m in evaluated.result["models"]}
+    answers = {m: scored(context, evaluated, m) for m in evaluated.result["models"]}
     teacher = answers[evaluated.result["teacher"]]
     return {
         name: _summary(contract, members, given, teacher, _scores(scorer, name, members, given))
+        | _origin(context, given)
         for name, given in answers.items()
     }
 
 
-def _answers(
-    context: Context, model: str, members: list[read.SetRow], evaluated: Closed | None = None
-) -> Answers:
-    """The first answer (sample 0) of a model to each prompt of the set; those that an earlier evaluation scored."""
-    if evaluated is not None:
-        scored = {
-            s.output_key
-            for s in context.store.ask(read.SCORES, project=context.project, run_id=evaluated.run_id)
-        }
-        rows = context.store.ask(read.OUTPUTS, project=context.project, model=model, split=None)
-        return {row.prompt_id: row for row in rows if row.output_key in scored}
+def _members(context: Context, frozen: Closed) -> list[read.SetRow]:
+    """The prompts of the set that can be scored: those with a reference."""
+    rows = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)
+    return [row for row in rows if row.reference is not None]
+
+
+def _answers(context: Context, model: str, members: list[read.SetRow], frozen: Closed) -> Answers:
+    """The first answer (of sample 0) of a model to each prompt of the set: a later one is no second chance."""
     wanted = {m.prompt_id for m in members}
     found: Answers = {}
-    for row in context.store.ask(read.OUTPUTS, project=context.project, model=model, split=None):
-        if row.prompt_id in wanted and row.sample_index == 0:
-            found.setdefault(row.prompt_id, row)
+    for prompt_id, given in answered(context, model, frozen.params.get("split")):
+        if prompt_id in wanted:
+            found.setdefault(prompt_id, given)
     return found
+
+
+def _origin(context: Context, given: Answers) -> dict[str, list[str]]:
+    """Which stages the answers came by: ``import`` says that nobody here saw the model answer."""
+    stages = {r.run_no: r.stage for r in context.runs()}
+    numbers = {g.output_key >> SEQ_BITS for g in given.values()}
+    return {"outputs_by": sorted({stages.get(number, "evaluate") for number in numbers})}
 
 
 def _scores(scorer: Scorer, model: str, members: list[read.SetRow], given: Answers) -> list[Score]:
     metric = scorer.metric.name
     return [
         Score(0, 0, m.arrival_key, given[m.prompt_id].output_key, m.prompt_id, model, metric,
-              scorer.score(given[m.prompt_id].text, m.reference))
+              scorer.score(given[m.prompt_id].text, m.reference or ""))
         for m in members
-        if m.prompt_id in given and m.reference is not None
+        if m.prompt_id in given
     ]  # fmt: skip
 
 
-def _predict(
-    context: Context,
-    trained: Closed,
-    members: list[read.SetRow],
-    run_no: int,
-    seq: int,
-    answers: dict[str, Answers],
-) -> list[Output]:
-    """The student's answers to the set, written as the teacher writes; some one by one, timed."""
+def _let_answer(
+    context: Context, trained: Closed, members: list[read.SetRow], given: Answers, opened: Run
+) -> None:
+    """Let a trained student answer what it has not answered yet, and keep that as its outputs."""
+    missing = [m for m in members if m.prompt_id not in given]
+    if not missing:
+        return
+    first = opened.next_seq("output")
+    outputs = _predict(context, trained, missing)
+    opened.add("output", outputs)
+    for seq, output in enumerate(outputs, first):
+        given[output.prompt_id] = Given(key_of(opened.run_no, seq), output.text, output.latency_us)
+
+
+def _predict(context: Context, trained: Closed, members: list[read.SetRow]) -> list[Output]:
+    """The student's answers, written as the teacher writes; about ``TIMED`` are given one by one, timed."""
     from engine.students.classifier import Classifier
-    from store.records import key_of
 
     name = trained.result["model"]
-    weights = context.store.ask(read.FILES, project=context.project, name=f"{name}/{WEIGHTS}")[0]
-    spelled = context.store.ask(read.FILES, project=context.project, name=f"{name}/{SPELLINGS}")[0]
-    student = Classifier.from_bytes(weights.body, sha256=trained.result["weights_sha256"])
-    spelling = msgspec.json.decode(spelled.body, type=dict[str, str])
-    arrivals = {
-        a.arrival_key: a for a in context.store.ask(read.ARRIVALS, project=context.project, split=None)
+    files = {
+        part: next(
+            row
+            for row in context.store.ask(read.FILES, project=context.project, name=f"{name}/{part}")
+            if row.run_id == trained.run_id
+        )
+        for part in (WEIGHTS, SPELLINGS)
     }
-    texts = [arrivals[m.arrival_key].text for m in members]
+    student = Classifier.from_bytes(files[WEIGHTS].body, sha256=trained.result["weights_sha256"])
+    spelling = msgspec.json.decode(files[SPELLINGS].body, type=dict[str, str])
+    arrivals = context.store.fetch(read.ARRIVALS, project=context.project, split=None)
+    by_key = dict(zip(arrivals["arrival_key"].to_pylist(), arrivals["text"].to_pylist(), strict=True))
+    texts = [by_key[m.arrival_key] for m in members]
     predictions = student.predict(texts)
     latency: dict[int, int] = {}
     for i in range(0, len(texts), max(1, len(texts) // TIMED)):
@@ -163,10 +174,6 @@ def _predict(
             Output(0, 0, member.arrival_key, member.prompt_id, output_id_of(member.prompt_id, name, 0, text), name, 0,
                    text, "stop", None, None, None, latency.get(i), logprobs)
         )  # fmt: skip
-        arrival = arrivals[member.arrival_key]
-        row = read.OutputRow(key_of(run_no, seq + i), member.arrival_key, member.prompt_id, outputs[-1].output_id, 0, text,
-                             logprobs, latency.get(i), None, arrival.text, arrival.reference, arrival.split, arrival.metadata)  # fmt: skip
-        answers.setdefault(name, {})[member.prompt_id] = row
     return outputs
 
 
@@ -177,7 +184,7 @@ def _summary(
     n, right = len(scores), int(sum(s.value for s in scores))
     low, high = statistics.wilson(right, n) if n else (0.0, 1.0)
     scorer = Scorer(contract)
-    both = [(scorer.stated(given[p].text), scorer.stated(teacher[p].text)) for p in given if p in teacher]
+    both = [(scorer.stated(g.text), scorer.stated(teacher[p].text)) for p, g in given.items() if p in teacher]
     same, pairs = agreement(both)
     summary: dict[str, Any] = {
         "n": n,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.context import Context
-from engine.evaluate.answers import Scorer, written
+from engine.evaluate.answers import Scorer, answered, written
 from engine.stages import as_mapping, option
 from store import read
 from store.canonical import output_id_of
@@ -29,7 +29,10 @@ class Params:
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
-    """Add the majority baseline's outputs. Result: answer, its share, what it was counted over."""
+    """Add the majority baseline's outputs. Result: answer, its share, what it was counted over.
+
+    Outputs that are there already are not added again. Raises RuleError where another model has the name.
+    """
     contract, frozen = context.contract(), context.evaluation_set()
     members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)
     train = context.store.ask(read.ARRIVALS, project=context.project, split="train")
@@ -47,16 +50,9 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     text = next(r for r in references if scorer.stated(r) == answer)
     if scorer.metric.name == "label":
         text = written(text.strip(), contract)
-    context.declare(params.name, "baseline", {"kind": "majority", "over": counted})
-    opened = context.open("baselines", dict(as_mapping(params)), {"set": frozen.result["set_sha256"]})
-    opened.add(
-        "output",
-        (
-            Output(0, 0, m.arrival_key, m.prompt_id, output_id_of(m.prompt_id, params.name, 0, text), params.name, 0,
-                   text, "stop", None, None, None, None, None)
-            for m in members
-        ),
-    )  # fmt: skip
+    told = {"kind": "majority", "over": counted, "answer": text[:200]}
+    if context.declared(params.name) not in (None, ("baseline", told)):
+        raise RuleError(f"there is another model {params.name} already", todo="Give this one another --name.")
     result = {
         "model": params.name,
         "answer": text[:200],
@@ -64,5 +60,20 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         "of": len(references),
         "counted_over": counted,
     }
+    given = {prompt_id for prompt_id, _ in answered(context, params.name, None)}
+    missing = [m for m in members if m.prompt_id not in given]
+    if not missing:
+        return result | {"outputs": 0}
+    context.declare(params.name, "baseline", told)
+    opened = context.open("baselines", dict(as_mapping(params)), {"set": frozen.result["set_sha256"]})
+    opened.add(
+        "output",
+        (
+            Output(0, 0, m.arrival_key, m.prompt_id, output_id_of(m.prompt_id, params.name, 0, text), params.name, 0,
+                   text, "stop", None, None, None, None, None)
+            for m in missing
+        ),
+    )  # fmt: skip
+    result["outputs"] = len(missing)
     opened.close(result)
     return result

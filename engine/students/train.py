@@ -44,6 +44,13 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     contract = context.contract()
     frozen = context.evaluation_set()
     dataset = context.latest("dataset", "Freeze one first: spiritsafe dataset freeze")
+    if dataset.inputs["set"] != frozen.result["set_sha256"]:
+        raise RuleError(
+            "the dataset was frozen against an earlier evaluation set",
+            todo="Freeze it again: spiritsafe dataset freeze",
+        )
+    if params.name and context.declared(params.name):
+        raise RuleError(f"there is a model {params.name} already", todo="Give this one another --name.")
     rows = _rows(context, dataset, frozen)
     texts, targets, said = _targets(rows, contract)
     chosen = TrainParams(
@@ -53,13 +60,19 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     context.progress("train", 0, len(texts))
     student = train(texts, targets, chosen)
     weights = student.to_bytes()
-    name = params.name or f"tfidf-{params.mode}-{min(len(texts), params.limit or len(texts))}"
+    name = params.name or _free_name(
+        context, f"tfidf-{params.mode}-{min(len(texts), params.limit or len(texts))}"
+    )
     told = {
         "kind": "tfidf-logistic",
         "weights_sha256": digest(weights),
         "dataset": dataset.result["dataset_sha256"],
     }
-    context.declare(name, "student", told)
+    for earlier in context.runs("train"):
+        if all(earlier.result[key] == value for key, value in told.items()):
+            raise RuleError(
+                f"{earlier.result['model']} is this very student", todo="Go on: spiritsafe evaluate"
+            )
     inputs = {
         "dataset": dataset.result["dataset_sha256"],
         "set": frozen.result["set_sha256"],
@@ -76,9 +89,16 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     )
     result = {"model": name, "samples": min(len(texts), params.limit or len(texts)), "unusable": len(rows) - len(texts),
               "features": len(student.vocabulary), "labels": len(student.labels), **told}  # fmt: skip
+    context.declare(name, "student", told)
     opened.close(result)
-    context.progress("train", len(texts), len(texts))
+    context.tell("train", len(texts), len(texts))
     return result
+
+
+def _free_name(context: Context, name: str) -> str:
+    """``name``, or with the first number behind it that no model has: a name stands for one student."""
+    taken = {m.model for m in context.models()}
+    return next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
 def _rows(context: Context, dataset: Closed, frozen: Closed) -> list[tuple[str, str, str | None]]:

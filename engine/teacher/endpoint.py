@@ -49,16 +49,16 @@ class Teacher:
     top_logprobs: int | None = None  # 0 … 20
     seed: int | None = None  # sample i is asked with seed + i: one seed would repeat one answer
     extra: Mapping[str, object] = field(default_factory=dict)
+    address: str = ""  # where the endpoint is reached today (a tunnel, a port); no part of who it is
 
     def __post_init__(self) -> None:
-        url = urlsplit(self.endpoint)
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise InputError("the endpoint is no http(s) URL", where="teacher.endpoint")
-        if url.username or url.password or url.query or url.fragment:
-            todo = "Put the key into the environment: the endpoint's URL is stored with every answer."
-            raise InputError(
-                "the endpoint's URL carries more than a path", where="teacher.endpoint", todo=todo
-            )
+        for name, text in (("endpoint", self.endpoint), ("address", self.address or self.endpoint)):
+            url, where = urlsplit(text), f"teacher.{name}"
+            if url.scheme not in {"http", "https"} or not url.hostname:
+                raise InputError("the endpoint is no http(s) URL", where=where)
+            if url.username or url.password or url.query or url.fragment:
+                todo = "Put the key into the environment: the endpoint's URL is stored with every answer."
+                raise InputError("the endpoint's URL carries more than a path", where=where, todo=todo)
         if self.top_logprobs is not None and not (self.logprobs and 0 <= self.top_logprobs <= MOST_TOP):
             raise InputError("needs logprobs = true and 0 … 20", where="teacher.top_logprobs")
         if taken := OWN_FIELDS & set(self.extra):
@@ -107,7 +107,8 @@ def open_client(teacher: Teacher, api_key: str | None, timeout_s: float) -> Asyn
 
     # an explicit stand-in: with None the SDK would send OPENAI_API_KEY to whatever endpoint this is
     key = api_key or "none"
-    return AsyncOpenAI(base_url=teacher.endpoint, api_key=key, max_retries=0, timeout=timeout_s)
+    base_url = teacher.address or teacher.endpoint
+    return AsyncOpenAI(base_url=base_url, api_key=key, max_retries=0, timeout=timeout_s)
 
 
 async def ask(

@@ -7,19 +7,19 @@ journal before they are in the store: after a crash they come from there and cos
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.context import Context
+from engine.context import AGAIN, Context
 from engine.contract_records import Contract
 from engine.stages import as_mapping, option
 from store import read
 from store.canonical import messages_of, output_id_of
-from store.errors import InputError, RuleError
+from store.errors import Cancelled, EndpointError, InputError, RuleError
 from store.records import Output
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Params:
     """Which prompts, and how hard to press."""
 
     split: str = option("", "only this split (default: all)")
-    limit: int = option(0, "at most so many prompts; 0: all")
+    limit: int = option(0, "at most so many further prompts; 0: all")
     in_flight: int = option(16, "calls under way at once")
     endpoint: str = option("", "another address of the contract's endpoint (a tunnel, a port)")
     part: int = option(1000, "answers after which a part is closed and can be reviewed")
@@ -48,21 +48,42 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     key = _api_key(contract)
     teacher = _pinned(contract, params, key)
     name = contract.teacher.name or contract.teacher.model
+    _same_teacher(context, name, teacher)
     context.declare(name, "teacher", {"fingerprint": teacher.fingerprint(), **_told(teacher)})
     wanted = _wanted(context, contract, params, name)
+    total = sum(len(samples) for _, samples in wanted.values())
     parts = _Parts(context, params, {"contract": locked.hash, "teacher": teacher.fingerprint()}, name, wanted)
     with Journal(_journal_path(context, teacher), teacher.fingerprint(), about=teacher.about()) as journal:
-        report = generate(
-            teacher,
-            _requests(wanted.values(), contract),
-            journal=journal,
-            on_answer=parts.add,
-            api_key=key,
-            limits=Limits(in_flight=params.in_flight),
-            progress=lambda r: context.progress("generate", r.answered, len(wanted)),
-        )
+        try:
+            report = generate(
+                teacher,
+                _requests(wanted.values(), contract),
+                journal=journal,
+                on_answer=parts.add,
+                api_key=key,
+                limits=Limits(in_flight=params.in_flight),
+                progress=lambda r: context.tell("generate", r.answered, total),
+                cancel=context.stopped,
+            )
+        except EndpointError:
+            parts.close(None)  # what was answered until then
+            raise
         parts.close(report)
+    if report.cancelled:
+        raise Cancelled(f"stopped after {report.answered:,} of {total:,} answers", todo=AGAIN)
     return _result(report, name)
+
+
+def _same_teacher(context: Context, name: str, teacher: Teacher) -> None:
+    """A name stands for one teacher: answers of another one, or imported ones, are never mixed with its own."""
+    known = context.declared(name)
+    if known is None or known[1].get("fingerprint") == teacher.fingerprint():
+        return
+    if context.store.fetch(read.OUTPUTS, project=context.project, model=name, split=None).num_rows:
+        raise RuleError(
+            f"the answers of {name} here are of another endpoint, version or parameters, or were imported",
+            todo="Give the new teacher a teacher.name of its own in a new contract version.",
+        )
 
 
 def _api_key(contract: Contract) -> str | None:
@@ -87,7 +108,8 @@ def _pinned(contract: Contract, params: Params, key: str | None) -> Teacher:
             "the contract names no endpoint", todo="Set teacher.endpoint, or import the outputs instead."
         )
     teacher = Teacher(
-        endpoint=params.endpoint or pinned.endpoint,
+        endpoint=pinned.endpoint or params.endpoint,
+        address=params.endpoint,
         model=pinned.model,
         version=pinned.version,
         max_tokens=p.max_tokens,
@@ -105,39 +127,43 @@ def _told(teacher: Teacher) -> dict[str, Any]:
     return told
 
 
-def _wanted(context: Context, contract: Contract, params: Params, name: str) -> dict[int, read.ArrivalRow]:
-    """First arrivals of prompts that have no answer of this teacher yet, by arrival key; exclusions left out."""
+Wanted = dict[int, tuple[read.ArrivalRow, list[int]]]  # arrival key -> the arrival, samples still to ask for
+
+
+def _wanted(context: Context, contract: Contract, params: Params, name: str) -> Wanted:
+    """First arrivals of prompts that this teacher has not answered as often as the contract asks; exclusions left out."""
     from store import grammar
 
     split = params.split or None
     excluded = [grammar.parse(text) for text in contract.constraints.exclude]
-    have = set(
-        context.store.fetch(read.OUTPUTS, project=context.project, model=name, split=split)[
-            "prompt_id"
-        ].to_pylist()
-    )
-    wanted: dict[int, read.ArrivalRow] = {}
+    table = context.store.fetch(read.OUTPUTS, project=context.project, model=name, split=None)
+    have = set(zip(table["prompt_id"].to_pylist(), table["sample_index"].to_pylist(), strict=True))
+    met: set[str] = set()
+    wanted: Wanted = {}
     for arrival in context.store.ask(read.ARRIVALS, project=context.project, split=split):
-        if arrival.prompt_id in have:
+        samples = [i for i in range(contract.teacher.params.n) if (arrival.prompt_id, i) not in have]
+        if arrival.prompt_id in met or not samples:
             continue
-        have.add(arrival.prompt_id)
+        met.add(arrival.prompt_id)
         metadata = msgspec.json.decode(arrival.metadata)
         row = {"prompt": arrival.text, "text": arrival.text, "reference": arrival.reference,
                "split": arrival.split, "source": arrival.source}  # fmt: skip
         if not any(grammar.holds(rule, row, metadata) for rule in excluded):
-            wanted[arrival.arrival_key] = arrival
+            wanted[arrival.arrival_key] = (arrival, samples)
         if params.limit and len(wanted) >= params.limit:
             break
     return wanted
 
 
-def _requests(arrivals: Any, contract: Contract) -> Iterator[PromptRequest]:
+def _requests(
+    wanted: Iterable[tuple[read.ArrivalRow, list[int]]], contract: Contract
+) -> Iterator[PromptRequest]:
     from engine.teacher.report import PromptRequest
 
     system = [{"role": "system", "content": contract.task.instruction}] if contract.task.instruction else []
-    for arrival in arrivals:
+    for arrival, samples in wanted:
         chat = msgspec.json.decode(arrival.messages) if arrival.messages else messages_of(arrival.text)
-        for sample in range(contract.teacher.params.n):
+        for sample in samples:
             yield PromptRequest(arrival.arrival_key, [*system, *chat], sample)
 
 
@@ -156,14 +182,14 @@ class _Parts:
         params: Params,
         inputs: dict[str, Any],
         name: str,
-        wanted: dict[int, read.ArrivalRow],
+        wanted: Wanted,
     ) -> None:
         self.context, self.params, self.inputs, self.name, self.wanted = context, params, inputs, name, wanted
         self.pending: list[Output] = []
 
     def add(self, answer: Answer) -> None:
         """One durable answer."""
-        arrival = self.wanted[int(answer.key)]
+        arrival, _ = self.wanted[int(answer.key)]
         self.pending.append(
             Output(
                 0, 0, arrival.arrival_key, arrival.prompt_id,
