@@ -42,6 +42,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("why", "all", "W", "W", "record the reason of a choice", "why"),
     Action("refresh", "all", "r", "r", "read again: what is new since", "refresh"),
     Action("back", "all", "q,backspace", "q", "back; from home, leave", "back", "back"),
+    Action("close", "all", "escape", "Esc", "close an opened text", "close_detail"),
     Action("suspend", "all", "ctrl+z", "^z", "suspend to the shell", "app.suspend_process"),
     # lists
     Action("list.move", "list", "down,j", "j k", "next and previous row (arrows too)", "pager('move', 1)"),

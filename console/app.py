@@ -19,7 +19,9 @@ from textual.binding import Binding, BindingType
 
 from console import state
 from console.actions import PLACES
+from console.demo import PROJECT as SAMPLE
 from console.screens import room
+from console.screens.page import TOUR, Page
 from console.widgets.frames import QuietApp
 from engine.context import Context
 from store.errors import SpiritsafeError
@@ -65,7 +67,7 @@ class SpiritsafeApp(QuietApp[None]):
         read_only: bool = False,
     ) -> None:
         super().__init__()
-        self.who = reviewer(store.welcome.actor, claimed)
+        self.claimed, self.who = claimed, reviewer(store.welcome.actor, claimed)
         self.store, self.project, self.read_only = store, project, read_only
         self.context = Context(store, project)
         self.state_file = state.state_path(store.welcome.store_id, self.who)
@@ -80,6 +82,9 @@ class SpiritsafeApp(QuietApp[None]):
         for name in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(name, self._hung_up)
         self.goto(self.first if self.first in PLACES.values() else "home")
+        if self.project == SAMPLE and not self.state.toured:
+            self.state.toured = True
+            self.push_screen(Page(TOUR))
 
     # ---- keys
     async def on_event(self, event: events.Event) -> None:

@@ -15,7 +15,8 @@ from engine.context import Context
 from store.client import Client
 from store.errors import SpiritsafeError
 
-WIDTH, ROWS = 120, 5
+WIDTH, ROWS, LINES = 120, 5, 12  # columns, rows of a queue, lines of a sheet
+REPORTS = ("evaluation", "coverage")
 
 
 def print_screens(store: Client, project: str) -> None:
@@ -42,13 +43,18 @@ def print_screens(store: Client, project: str) -> None:
             "window", queue=queue["id"], low=0, high=min(ROWS, queue["length"])
         ):
             _say(f"{mark or ' '} {position + 1:>6,}  " + "  │  ".join(visible(str(c))[:50] for c in cells))
+        if queue["length"] > ROWS:
+            _say(f"  … and {queue['length'] - ROWS:,} more: spiritsafe queue {kind} --at {ROWS + 1}")
         store.call("close_queue", queue=queue["id"])
 
 
 def _print_sheet(name: str, sheet: Sheet) -> None:
+    more = f"spiritsafe report {name}" if name in REPORTS else "the console shows them"
     _say(f"\n{name}: {sheet.header}\n  {sheet.titles}")
-    for row in sheet.lines:
-        _say(f"{row.mark} {visible(row.text)}".rstrip()[:WIDTH])
+    for row in sheet.lines[:LINES]:
+        _say(f"{row.mark} {visible(row.text)}"[:WIDTH].rstrip())
+    if len(sheet.lines) > LINES:
+        _say(f"  … and {len(sheet.lines) - LINES:,} more: {more}")
 
 
 def _say(text: str) -> None:

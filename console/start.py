@@ -31,7 +31,7 @@ def start(options: argparse.Namespace) -> int:
     from console.app import SpiritsafeApp
 
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
-    app = SpiritsafeApp(store, project, screen=getattr(options, "screen", ""))
+    app = SpiritsafeApp(store, project, screen=getattr(options, "screen", ""), claimed=options.claimed)
     app.run(mouse=False)
     store.close()
     return app.return_code or 0
@@ -41,6 +41,7 @@ def first_project(options: argparse.Namespace, store: Client) -> str:
     """The project meant; of several with none named, the one last worked on, else the first."""
     from console import state
     from store import read
+    from store.ledger import reviewer
 
     try:
         return project_of(options, store)
@@ -48,5 +49,7 @@ def first_project(options: argparse.Namespace, store: Client) -> str:
         names = [p.name for p in store.ask(read.PROJECTS)]
         if not names:
             raise
-        kept = state.load(state.state_path(store.welcome.store_id, store.welcome.actor)).project
+        kept = state.load(
+            state.state_path(store.welcome.store_id, reviewer(store.welcome.actor, options.claimed))
+        ).project
         return kept if kept in names else names[0]

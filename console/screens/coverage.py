@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import ClassVar
 
 import msgspec
 
 from console.screens.sheet import Line, Sheet, SheetRoom
+from console.text import fit
 from console.widgets.bars import share
 from console.widgets.detail import Section
 from engine.context import Context
 from store import read
 from store.errors import RuleError
+
+ROOMY = 100  # columns from which shares are drawn, too
 
 
 class Coverage(SheetRoom):
@@ -36,7 +40,8 @@ def coverage_sheet(context: Context, width: int) -> Sheet:
     lines = []
     cells = [(msgspec.json.decode(b.cell), b) for b in rows]
     size = max([len(" · ".join(map(str, c.values()))) for c, _ in cells] + [6])
-    size = min(size, max(12, width - 62))
+    wide = width >= ROOMY
+    size = min(size, max(12, width - (62 if wide else 46)))
     for cell, b in cells:
         ours = b.have / all_have if all_have else 0.0
         theirs = b.production / all_production if all_production else 0.0
@@ -48,14 +53,20 @@ def coverage_sheet(context: Context, width: int) -> Sheet:
             else "ok"
         )
         name = " · ".join(map(str, cell.values()))
-        text = f"{name:<{size}.{size}} {state:<8}{b.have:>7,}{b.clean:>7,}{b.production:>7,}{b.evaluation:>7,} {ours:>6.1%} {share(ours, 8)}"
+        text = f"{fit(name, size)} {state:<8}{b.have:>6,}{b.clean:>6,}{b.production:>6,}{b.evaluation:>6,} {ours:>6.1%}"
+        text += f" {share(ours, 8)}" if wide else ""
         about = "\n".join(f"{k} = {v}" for k, v in cell.items())
-        detail = f"{about}\n\nhave {b.have:,}, clean {b.clean:,}, target {b.target:,}\nproduction {b.production:,} ({theirs:.1%}), ours {ours:.1%}\nevaluation {b.evaluation:,}"
+        counts = f"have {b.have:,}, clean {b.clean:,}, target {b.target:,}\nevaluation {b.evaluation:,}"
+        detail = f"{about}\n\n{counts}\nproduction {b.production:,} ({theirs:.1%}), ours {ours:.1%}"
         lines.append(
             Line(text, {"missing": "!", "thin": "-", "ok": " "}[state], (Section("bucket", detail),))
         )
     dimensions = " × ".join(cells[0][0]) if cells else ""
-    header = f"{context.project} · coverage by {dimensions} · {len(rows)} buckets from run {newest.run_no} ({newest.stage})"
+    states = Counter(row.mark for row in lines)
+    header = (
+        f"coverage by {dimensions} · {len(rows)} buckets: {states['!']:,} missing, {states['-']:,} thin"
+        f" · {context.project}, run {newest.run_no} ({newest.stage})"
+    )
     return Sheet(
-        header, f"{'bucket':<{size}} {'state':<8}{'have':>7}{'clean':>7}{'prod':>7}{'eval':>7}  share", lines
+        header, f"{'bucket':<{size}} {'state':<8}{'have':>6}{'clean':>6}{'prod':>6}{'eval':>6}  share", lines
     )

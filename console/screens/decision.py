@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from console.screens.evaluation import MEASURED, bar_name
 from console.screens.sheet import Line, Sheet, SheetRoom
 from console.widgets.detail import Section
 from engine.context import Context
@@ -86,9 +87,8 @@ def decision_sheet(context: Context, width: int) -> Sheet:
             )
         )
     lines += _evidence_lines(context)
-    header = f"{context.project} · decision · " + (
-        f"{decisions[-1].outcome} on record" if decisions else "none on record yet"
-    )
+    said = f"{decisions[-1].outcome} on record" if decisions else "none on record yet"
+    header = f"decision · {said} · {context.project}"
     return Sheet(header, "type :ship, :iterate or :kill; then the rationale, then the project's name", lines)
 
 
@@ -96,6 +96,12 @@ def _record_section(record: dict[str, Any]) -> Section:
     from engine.record import render_markdown
 
     return Section("record", render_markdown(record))
+
+
+def gate_text(row: dict[str, Any]) -> str:
+    """A gate row as a sentence: what, bar, bound, n."""
+    kind = "" if row["kind"] in MEASURED else f" {row['kind']}"
+    return f"{bar_name(row)}:{kind} bar {row['bar']}, bound {str(row['lower'] or '-')[:8]}, n {row['n']:,}"
 
 
 def _evidence_lines(context: Context) -> list[Line]:
@@ -108,9 +114,9 @@ def _evidence_lines(context: Context) -> list[Line]:
         return [Line(f"{'missing':<12} {error.what}", "!", (Section("missing", error.todo),))]
     lines = [
         Line(
-            f"{'gate':<12} {row['slice']} {row['kind']} {row['bar']}: {row['judgement'].upper()} (bound {row['lower']}, n {row['n']:,})",
+            f"{'gate':<12} {row['judgement'].upper():<12} {gate_text(row)}",
             {"pass": "✓", "fail": "!", "insufficient": "?"}[row["judgement"]],
-            (Section(f"gate row {row['slice']}", row["why"]),),
+            (Section(f"gate row {bar_name(row)}", f"{gate_text(row)}\n{row['why']}"),),
             ("evaluation", {}),
         )
         for row in found["gate"]["rows"]

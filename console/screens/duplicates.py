@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from console.screens.disagreements import beside
-from console.screens.queue import Row, number, two_columns
+from console.screens.queue import Opened, Row, number, two_columns
 from console.screens.review import Review
 from console.text import line
 from console.widgets.detail import Section
@@ -22,6 +22,7 @@ class Duplicates(Review):
     def __init__(self) -> None:
         super().__init__()
         self.mode = 0
+        self.looked: dict[str, str] = {}
 
     def _columns(self) -> list[str]:
         return ["jaccard", "containment", "edit", "field", "size", "reviewed"]
@@ -77,9 +78,14 @@ class Duplicates(Review):
         ]
         return " · ".join([*parts, *([self.filter] if self.filter else []), self.home.project])
 
+    def _open(self, wanted: dict[str, Any], old: str) -> Opened:
+        found = super()._open(wanted, old)
+        if not found[1]["length"]:
+            self.looked = looked_at(self.home.context.latest("dedup", "").result)
+        return found
+
     def empty(self) -> str:
-        run = self.home.context.latest("dedup", "").result
-        looked = "\n".join(f"{field}s: {found}" for field, found in sorted(looked_at(run).items()))
+        looked = "\n".join(f"{field}s: {found}" for field, found in self.looked.items())
         return f"The newest run found no near-duplicates.\n\n{looked}\n\nspiritsafe dedup --help: fields and thresholds"
 
 
@@ -91,7 +97,9 @@ def splits(detail: dict[str, Any]) -> str:
 def looked_at(run: dict[str, Any]) -> dict[str, str]:
     """What a near-duplicate run looked at, by field."""
     return {
-        field: ", ".join(f"{name} {value}" for name, value in found.items() if not isinstance(value, dict | list))
+        field: ", ".join(
+            f"{name} {value}" for name, value in found.items() if not isinstance(value, dict | list)
+        )
         for field, found in run.items()
         if isinstance(found, dict)
     }

@@ -11,6 +11,22 @@ from engine.context import Context
 
 ORDER = {"fail": 0, "insufficient": 1, "pass": 2}
 
+KINDS = {
+    "margin": "student minus teacher",
+    "floor": "student's accuracy",
+    "p95_latency_ms": "p95 latency ms",
+    "cost_per_1000": "cost per 1000",
+}
+MEASURED = (
+    "p95_latency_ms",
+    "cost_per_1000",
+)  # what running costs, on all prompts: named for what it measures
+
+
+def bar_name(row: dict[str, Any]) -> str:
+    """What a gate row is called: its slice, or what it measures."""
+    return KINDS[row["kind"]] if row["kind"] in MEASURED else str(row["slice"])
+
 
 class Evaluation(SheetRoom):
     """Bars first, worst first; then the models. Enter on a slice opens its disagreements."""
@@ -36,8 +52,9 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
     models = sorted(evaluated.result["models"].items(), key=lambda item: -item[1]["right"])
     lines += [_model_line(name, m, evaluated.result["teacher"], student, width) for name, m in models]
     header = (
-        f"{context.project} · {student} against {evaluated.result['teacher']} on {evaluated.result['prompts']:,} prompts by "
-        f"{evaluated.result['metric']} · gate {gate.judgement.value} · attempt {protocol['attempts_spent']} of {protocol['attempts_allowed']}"
+        f"gate {gate.judgement.value.upper()} · attempt {protocol['attempts_spent']} of {protocol['attempts_allowed']}"
+        f" · {student} against {evaluated.result['teacher']} on {evaluated.result['prompts']:,} prompts by {evaluated.result['metric']}"
+        f" · {context.project}"
     )
     return Sheet(
         header, f"{'slice / model':<22}{'n':>6} {'estimate':>9} {'bound':>9} {'bar':>8}  judgement", lines
@@ -45,10 +62,10 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
 
 
 def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
-    c = counts.get(row["slice"])
+    c = counts.get(row["slice"]) if row["kind"] not in MEASURED else None
     critical = "*" if row["critical"] else " "
     estimate, lower = row["estimate"] or "-", row["lower"] or "-"
-    name = f"{row['slice'][:20]}{critical}"
+    name = f"{bar_name(row)[:20]}{critical}"
     text = f"{name:<22}{row['n']:>6} {estimate[:8]:>9} {lower[:8]:>9} {row['bar']:>8}  {row['judgement'].upper()}"
     if width >= 100 and row["kind"] == "margin" and row["lower"]:
         text += "  " + interval(
@@ -60,7 +77,7 @@ def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
             bar=float(row["bar"]),
         )
     needed = f"\nit would take n = {row['n_needed']:,}" if row["n_needed"] else ""
-    about = f"{row['kind']} {row['bar']} at n = {row['n']:,}: {row['judgement']}\n{row['why']}{needed}"
+    about = f"{KINDS[row['kind']]} {row['bar']} at n = {row['n']:,}: {row['judgement']}\n{row['why']}{needed}"
     where = c.where if c is not None else ""
     paired = ""
     if c is not None:
@@ -73,8 +90,8 @@ def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
     return Line(
         text,
         mark,
-        (Section(f"slice {row['slice']}", about + paired),),
-        ("disagreements", {"filter": where}) if c else None,
+        (Section(bar_name(row) if row["kind"] in MEASURED else f"slice {row['slice']}", about + paired),),
+        ("disagreements", {"filter": where}) if c is not None else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -30,52 +31,77 @@ class Home(SheetRoom):
     def __init__(self) -> None:
         super().__init__()
         self._timer: Timer | None = None
+        self.started = 0  # jobs that were started here and did not end yet
         self.jobs: dict[str, dict[str, Any]] = {}
 
     def ask_sheet(self, width: int) -> Sheet:
         context = Context(self.home.store, self.home.project)
-        self.jobs = {
-            k: v for k, v in self.home.store.call("jobs").items() if k.startswith(f"{context.project}/")
-        }
+        jobs = self.home.store.call("jobs")
+        self.jobs = {k: v for k, v in jobs.items() if k.startswith(f"{context.project}/")}
         return run_sheet(context, self.jobs, width)
 
     def show_sheet(self, sheet: Sheet) -> None:
         super().show_sheet(sheet)
-        if self.jobs and self._timer is None:
-            self._timer = self.set_interval(EVERY, self.enter)
-        elif not self.jobs and self._timer is not None:
+        running = bool(self.jobs or self.started)
+        if running and self._timer is None:
+            self._timer = self.set_interval(EVERY, self._look)
+        elif not running and self._timer is not None:
             self._timer.stop()
             self._timer = None
 
+    def _look(self) -> None:
+        if self.home.here is self:
+            self.enter()
+
     def action_run_stage(self) -> None:
-        """``r``: the stage under the cursor, as a detached job with its defaults."""
+        """``r``: the stage under the cursor as a job; its command stands in the line, Enter runs it."""
         row = self.current
         stage = STAGES.get(row.sections[0].title) if row is not None and row.sections else None
-        if stage is None or stage.name in ("import", "generate") or self.home.read_only:
-            self.tell(
-                "import and generate need options: run them from the shell"
-                if stage
-                else "no stage on this row"
-            )
+        if self.home.read_only:
+            self.tell("this console is read-only")
+        elif stage is None:
+            self.tell("no stage on this row")
+        else:
+            self.ask("run (Enter starts it): spiritsafe", self._run, command_of(stage))
+
+    def _run(self, text: str) -> None:
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            self.tell(f"not run: {error}")
             return
-        words = [sys.executable, "-P", "-m", "console.cli", stage.name]
-        words += ["freeze"] if stage.name in ("evaluation", "dataset") else []
-        words += ["--store", str(self.home.store.path), "--project", self.home.project, "--json"]
-        self.tell(f"{stage.name} runs…")
-        self.home.work(lambda: _run_job(words), self._ran)
+        if not words or words[0] not in STAGES:
+            self.tell("not run: only stages run from here")
+            return
+        store = self.home.store
+        where = ["--store", str(store.path), "--project", self.home.project]
+        who = ["--as", self.home.claimed] if self.home.claimed else []
+        self.started += 1
+        self.tell(f"{words[0]} runs…")
+        self.home.work(
+            lambda: run_job([sys.executable, "-P", "-m", "console.cli", *words, *where, *who]),
+            lambda told: self._ran(f"{words[0]}: {told}"),
+        )
+        self.show_sheet(self.sheet)
 
     def _ran(self, told: str) -> None:
+        self.started -= 1
         self.tell(told)
         self.enter()
 
     def action_cancel_job(self) -> None:
-        """``x``: the newest job of one's own."""
-        for job, state in self.jobs.items():
-            if isinstance(state.get("pid"), int):
-                os.kill(state["pid"], signal.SIGTERM)
-                self.tell(f"{job} was asked to stop")
-                return
-        self.tell("no job runs")
+        """``x``: the newest job of one's own; the same command goes on where it stopped."""
+        mine = [(job, state) for job, state in self.jobs.items() if state.get("actor") == self.home.who]
+        if not mine:
+            self.tell("no job of yours runs")
+            return
+        job, state = mine[-1]
+        try:
+            os.kill(int(state["pid"]), signal.SIGTERM)
+        except (OSError, KeyError, ValueError) as error:
+            self.tell(f"{job} cannot be stopped from here: {error}")
+        else:
+            self.tell(f"{job} was asked to stop")
 
     def action_choose_project(self) -> None:
         """``p``"""
@@ -94,70 +120,80 @@ class Home(SheetRoom):
             self.app.push_screen(Page(f"no project {name!r}; there are\n\n{listed}"))
 
 
-def _run_job(words: list[str]) -> str:
-    """Run a job in a session of its own; its last word."""
+def run_job(words: list[str]) -> str:
+    """Run a command in a session of its own, so that it outlives us; its last word."""
     done = subprocess.run(
         words, capture_output=True, text=True, start_new_session=True, check=False, stdin=subprocess.DEVNULL
     )
-    name = words[4]
-    last = (done.stderr.strip() or "done").splitlines()[-1]
-    return f"{name}: done" if done.returncode in (0, 1) else f"{name}: {last[:200]}"
+    if done.returncode in (0, 1):
+        return "done"
+    return " — ".join(line.strip() for line in done.stderr.strip().splitlines()[-2:])[:300] or "failed"
+
+
+def command_of(stage: Stage) -> str:
+    """The stage's command line, without ``spiritsafe`` and options."""
+    return stage.name + (" freeze" if stage.name in ("evaluation", "dataset") else "")
 
 
 def run_sheet(context: Context, jobs: dict[str, dict[str, Any]], width: int) -> Sheet:
     """The stages with their state; also what ``--plain`` prints."""
+    del width
     runs = context.runs()
     counts = context.store.ask(read.COUNTS, project=context.project)[0]
-    have = (
-        {r.stage for r in runs}
-        | ({"arrivals"} if counts.arrivals else set())
-        | ({"outputs"} if counts.outputs else set())
-    )
     try:
         locked = context.locked()
-        have.add("contract")
         contract = f"locked, version {locked.version}, {locked.hash[:12]}"
     except RuleError:
-        contract = "not locked: spiritsafe init, then contract lock"
-    lines = [
-        Line(
-            f"{'contract':<12} {contract}",
-            "✓" if "contract" in have else " ",
-            (Section("contract", contract),),
-        )
-    ]
-    following = False
-    for stage in STAGES.values():
-        done = [r for r in runs if r.stage == stage.name]
-        blocked = stage.needs and stage.needs not in have
-        mark = "✓" if done else "·" if blocked else " "
-        if done:
-            text = said(stage, done[-1], len(done))
-        elif blocked:
-            text = f"needs {stage.needs} first"
-        else:
-            text = stage.help if following else f"next: {stage.help}"
-            following = True
-        lines.append(
-            Line(
-                f"{stage.name:<12} {text}",
-                mark,
-                sections_of(stage, done),
-                (stage.screen, {}) if done else None,
-            )
-        )
-    for name, state in jobs.items():
-        total, done_ = state.get("total") or 0, state["done"]
-        eta = f", {state['seconds_left']} s left" if state.get("seconds_left") is not None else ""
-        bar = progress(done_, total, 20) if total else f"{done_:,}"
-        lines.append(Line(f"{'job':<12} {name.split('/')[1]} {bar} {state['what']}{eta}", "▸"))
-    retro = " (retrospective)" if context.retrospective() else ""
+        locked, contract = None, "not locked: spiritsafe init writes one, spiritsafe contract lock locks it"
+    have = {r.stage for r in runs}
+    have |= {"contract"} if locked else set()
+    have |= {"arrivals"} if counts.arrivals else set()
+    have |= {"outputs"} if counts.outputs else set()
+    retrospective = context.retrospective()
+    following = next_stage(have, retrospective=retrospective)
+    lines = [Line(f"{'contract':<12} {contract}", "✓" if locked else "→", (Section("contract", contract),))]
+    lines += [_stage_line(stage, runs, have, following) for stage in STAGES.values()]
+    lines += [_job_line(name, state) for name, state in jobs.items()]
     header = (
-        f"{context.project}{retro} · {counts.arrivals:,} arrivals, {counts.prompts:,} prompts, {counts.outputs:,} outputs"
-        f" · {counts.verdicts:,} verdicts"
+        f"{context.project}{' (retrospective)' if retrospective else ''} · {counts.verdicts:,} verdicts"
+        f" · {counts.arrivals:,} arrivals, {counts.prompts:,} prompts, {counts.outputs:,} outputs"
     )
-    del width
     return Sheet(header, f"{'stage':<12} state", lines)
+
+
+def next_stage(have: set[str], *, retrospective: bool) -> str:
+    """The first stage that is not done, can be, and makes sense: a retrospective project imports what others
+    generate and train. Empty where the contract comes first, or all is done."""
+    imported = {"generate", "train"} if retrospective else set()
+    for stage in STAGES.values():
+        if stage.name in have or stage.name in imported:
+            continue
+        if not stage.needs or stage.needs in have:
+            return stage.name
+        if stage.needs == "contract":
+            return ""
+    return ""
+
+
+def _stage_line(stage: Stage, runs: list[Closed], have: set[str], following: str) -> Line:
+    done = [r for r in runs if r.stage == stage.name]
+    if done:
+        mark, text = "✓", said(stage, done[-1], len(done))
+    elif stage.name == following:
+        mark, text = "→", f"next: {stage.help}"
+    elif stage.needs and stage.needs not in have:
+        mark, text = "·", f"needs {stage.needs} first"
+    else:
+        mark, text = " ", stage.help
+    opens: tuple[str, dict[str, Any]] | None = (stage.screen, {}) if done else None
+    return Line(f"{stage.name:<12} {text}", mark, sections_of(stage, done), opens)
+
+
+def _job_line(name: str, state: dict[str, Any]) -> Line:
+    total, done = state.get("total") or 0, state.get("done", 0)
+    eta = f", {state['seconds_left']} s left" if state.get("seconds_left") is not None else ""
+    bar = progress(done, total, 20) if total else f"{done:,}"
+    return Line(f"{'job':<12} {name.split('/')[1]} {bar} {state.get('what', '')}{eta}", "▸")
 
 
 def said(stage: Stage, run: Closed, times: int) -> str:
@@ -174,7 +210,8 @@ def said(stage: Stage, run: Closed, times: int) -> str:
         case "generate":
             text = f"{r.get('answered', r.get('outputs', 0)):,} answers"
         case "check":
-            text = ", ".join(f"{c['check']} {c['passed']:,}/{c['total']:,}" for c in r["checks"][:3])
+            passed, total = sum(c["passed"] for c in r["checks"]), sum(c["total"] for c in r["checks"])
+            text = f"{passed:,} of {total:,} passed"
         case "dedup":
             text = ", ".join(
                 f"{f['pairs']:,} {name} pairs in {f['clusters']:,} groups" for name, f in r.items()
@@ -186,7 +223,11 @@ def said(stage: Stage, run: Closed, times: int) -> str:
         case "train":
             text = f"{r['model']} on {r['samples']:,} samples"
         case "evaluate":
-            text = ", ".join(f"{name} {m['accuracy']}" for name, m in list(r["models"].items())[:3])
+            first = r["teacher"]
+            names = [first, *(name for name in r["models"] if name != first)]
+            text = ", ".join(
+                f"{name} {r['models'][name]['accuracy']}" for name in names[:3] if name in r["models"]
+            )
         case _:
             text = f"{r['gate']['judgement']}: {'passes' if r['passes'] else 'does not pass'}"
     return text + again
@@ -196,8 +237,7 @@ def sections_of(stage: Stage, done: list[Closed]) -> tuple[Section, ...]:
     """The stage's detail: what it is, how to run it, what its newest run found."""
     from console.output import as_text
 
-    command = f"spiritsafe {stage.name}" + (" freeze" if stage.name in ("evaluation", "dataset") else "")
-    about = Section(stage.name, f"{stage.help}\n{command}   (--help says what it takes)")
+    about = Section(stage.name, f"{stage.help}\nspiritsafe {command_of(stage)}   (--help says what it takes)")
     if not done:
         return (about,)
     newest = done[-1]

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 from console.screens.queue import Opened, QueueRoom, Row
 from console.widgets.detail import Section
 
+NEWEST = 2**40  # beyond any ledger: the last row
+
 
 class Ledger(QueueRoom):
     """Newest last, as they were written."""
@@ -27,6 +29,10 @@ class Ledger(QueueRoom):
             else f"CHAIN BROKEN: {chain['faults'][0]}"
         )
         return found
+
+    def enter(self, *, position: int | None = None, **wanted: Any) -> None:
+        """Newest in sight: a ledger is read from its end."""
+        super().enter(position=NEWEST if position is None and not self.queue else position, **wanted)
 
     def _columns(self) -> list[str]:
         return ["kind", "actor", "payload"]
@@ -49,7 +55,7 @@ class Ledger(QueueRoom):
         ]
 
     def heading(self) -> str:
-        return f"{self.home.project} · ledger · {self.queue['length']:,} events here · {self.chain}"
+        return f"ledger · {self.queue['length']:,} events here · {self.chain} · {self.home.project}"
 
 
 def moment(at_us: int | str) -> str:

@@ -73,7 +73,7 @@ class QueueRoom(Room):
         raise NotImplementedError
 
     # ---- the queue
-    def enter(self, *, filter: str | None = None, position: int | None = None, **wanted: Any) -> None:  # noqa: A002
+    def enter(self, *, filter: str | None = None, position: int | None = None, **wanted: Any) -> None:
         """Open the queue; the first time where the reviewer left it."""
         del wanted
         place = self.home.state.place(self.home.project, self.name_)
@@ -90,7 +90,7 @@ class QueueRoom(Room):
             self.header.show(f"{self.name_} · opening… · {self.home.project}")
         self._reopen()
 
-    def _refilter(self, filter: str) -> None:  # noqa: A002
+    def _refilter(self, filter: str) -> None:
         """Another filter starts at its first row; without one, we are back where we were before it."""
         if filter and not self.filter:
             self._unfiltered = self.pager.position or 0
@@ -146,7 +146,7 @@ class QueueRoom(Room):
         at = min(self.wanted_position, max(0, self.queue["length"] - 1))
         self.pager.set_source(
             self.queue["length"],
-            lambda row, width: self.row_line(row, width),
+            self.row_line,
             lambda row: row[2],
             titles=self.titles,
             position=at,

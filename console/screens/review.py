@@ -39,7 +39,11 @@ class Review(QueueRoom):
         prompt = found.get("prompt") or {}
         known = {"split": prompt.get("split"), **payload_of(prompt.get("metadata") or "{}")}
         items = [f"{key} {value}" for key, value in known.items() if value not in (None, "")]
-        lines = list(revealed(found)) if found["revealed"] else ["source, checks and others' verdicts: after yours"]
+        lines = (
+            list(revealed(found))
+            if found["revealed"]
+            else ["source, checks and others' verdicts: after yours"]
+        )
         lines += [f"{actor} remarked: {text}" for actor, _, text in found["comments"]]
 
         def layout(width: int) -> tuple[str, tuple[Range, ...]]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from console.app import SpiritsafeApp
     from console.state import Place
 
+
 class AskLine(LineBar):
     """The line of a room: what was entered goes to the room at once, not through a queue of messages."""
 
@@ -209,6 +210,11 @@ class Room(QuietScreen[None]):
             self.add_class("opened")
             self.remove_class("wide")
             self.detail.focus()
+
+    def action_close_detail(self) -> None:
+        """Esc, which never leaves a room."""
+        if self.has_class("opened"):
+            self.close_detail()
 
     def close_detail(self) -> None:
         """Back to the list."""

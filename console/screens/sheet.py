@@ -49,7 +49,7 @@ class SheetRoom(Room):
 
     def _nothing(self, error: SpiritsafeError) -> None:
         self.show_sheet(
-            Sheet(f"{self.home.project} · {self.name_}", error.what, [Line(error.todo or error.what)])
+            Sheet(f"{self.name_} · {self.home.project}", error.what, [Line(error.todo or error.what)])
         )
 
     def show_sheet(self, sheet: Sheet) -> None:

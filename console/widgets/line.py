@@ -49,7 +49,7 @@ class LineBar(Widget, can_focus=True):
         label: str = "",
         *,
         complete: Complete | None = None,
-        id: str | None = None,  # noqa: A002 - Textual's name
+        id: str | None = None,
         classes: str | None = None,
     ) -> None:
         super().__init__(id=id, classes=classes)
