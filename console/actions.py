@@ -53,23 +53,24 @@ ACTIONS: tuple[Action, ...] = (
     Action("list.last", "list", "end,G", "", "last row", "pager('end')"),
     Action("list.open", "list", "enter", "Enter", "open what the row is about", "open", "open"),
     # queues
-    Action("queue.next", "queue", "right_square_bracket", "]", "next that you have not judged", "unreviewed(1)", "next"),
-    Action("queue.previous", "queue", "left_square_bracket", "[", "previous that you have not judged", "unreviewed(-1)"),
     Action("queue.search", "queue", "slash", "/", "search texts, whatever the case", "search", "find"),
     Action("queue.again", "queue", "n", "n N", "next and previous hit", "again(1)"),
     Action("queue.back", "queue", "N", "", "previous hit", "again(-1)"),
     Action("queue.filter", "queue", "f", "f", "filter (Tab completes); empty shows all", "filter", "filter"),
-    Action("queue.order", "queue", "o", "o", "random order (a drawn sample), and back", "order"),
-    Action("queue.comment", "queue", "semicolon", ";", "comment on this", "comment"),
-    Action("queue.repeat", "queue", "full_stop", ".", "repeat your last verdict", "repeat"),
     Action("queue.copy", "queue", "y", "y", "copy the texts (OSC 52, and always a file)", "copy"),
     Action("queue.scroll", "queue", "space", "space b", "scroll a long text, and back", "scroll(1)", "scroll"),
     Action("queue.scroll_up", "queue", "b", "", "scroll back", "scroll(-1)"),
     Action("queue.view", "queue", "t", "t", "text as wrapped, raw, JSON, chat", "view"),
+    # queues of subjects to judge
+    Action("judge.next", "judge", "right_square_bracket", "]", "next that you have not judged", "unreviewed(1)", "next"),
+    Action("judge.previous", "judge", "left_square_bracket", "[", "previous that you have not judged", "unreviewed(-1)"),
+    Action("judge.comment", "judge", "semicolon", ";", "comment on this", "comment"),
+    Action("judge.repeat", "judge", "full_stop", ".", "repeat your last verdict", "repeat"),
     # audit
     Action("audit.ok", "audit", "a", "a", "ok, and next", "judge('ok')", "ok"),
     Action("audit.bad", "audit", "1,2,3,4,5,6,7,8,9", "1–9", "bad, for this reason, and next", "judge_bad", "bad"),
     Action("audit.unsure", "audit", "z", "z", "unsure, and next", "judge('unsure')", "unsure"),
+    Action("audit.order", "audit", "o", "o", "random order (a drawn sample), and back", "order"),
     # disagreements
     Action("triage.left", "disagreements", "less_than_sign,left", "<", "left is better, and next", "judge('left')", "left"),
     Action("triage.right", "disagreements", "greater_than_sign,right", ">", "right is better, and next", "judge('right')", "right"),
@@ -93,13 +94,14 @@ PLACES: dict[str, str] = {
     "h": "home", "a": "audit", "p": "duplicates", "c": "coverage", "e": "evaluation",
     "x": "disagreements", "d": "decision", "l": "ledger",
 }  # fmt: skip
+SHORT = {"duplicates": "pairs", "evaluation": "eval", "disagreements": "differ", "decision": "decide"}
 GROUPS: dict[str, tuple[str, ...]] = {
     "home": ("home", "list", "all"),
-    "audit": ("audit", "queue", "list", "all"),
-    "duplicates": ("duplicates", "queue", "list", "all"),
+    "audit": ("audit", "judge", "queue", "list", "all"),
+    "duplicates": ("duplicates", "judge", "queue", "list", "all"),
     "coverage": ("list", "all"),
     "evaluation": ("list", "all"),
-    "disagreements": ("disagreements", "queue", "list", "all"),
+    "disagreements": ("disagreements", "judge", "queue", "list", "all"),
     "decision": ("decision", "list", "all"),
     "ledger": ("queue", "list", "all"),
 }
@@ -151,7 +153,7 @@ def footer(name: str, width: int) -> str:
 def places(width: int) -> str:
     """What may follow ``g``, whole words only where they fit."""
     whole = "g…  g top  " + "  ".join(f"{letter} {place}" for letter, place in PLACES.items())
-    short = "g…  g top  " + "  ".join(f"{letter} {place[:6]}" for letter, place in PLACES.items())
+    short = "g… g top " + " ".join(f"{letter} {SHORT.get(place, place)}" for letter, place in PLACES.items())
     return whole if len(whole) <= width else short
 
 

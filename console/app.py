@@ -20,7 +20,7 @@ from textual.binding import Binding, BindingType
 from console import state
 from console.actions import PLACES
 from console.demo import PROJECT as SAMPLE
-from console.screens import room
+from console.screens import make_room
 from console.screens.page import TOUR, Page
 from console.widgets.frames import QuietApp
 from engine.context import Context
@@ -45,6 +45,7 @@ class SpiritsafeApp(QuietApp[None]):
     #body > Pager { width: 1fr; }
     #body > Detail { width: 1fr; display: none; }
     .wide #body > Pager { width: 46%; }
+    .wide.sheet #body > Pager { width: 62%; }
     .wide #body > Detail { display: block; padding: 0 0 0 2; }
     .opened #body > Pager { display: none; }
     .opened #body > Detail { display: block; padding: 0; }
@@ -120,7 +121,8 @@ class SpiritsafeApp(QuietApp[None]):
             return
         self.trail = [*[n for n in self.trail if n != name], name]
         if name not in self.rooms:
-            self.rooms[name] = room(name)
+            self.rooms[name] = make_room(name)
+            self.install_screen(self.rooms[name], f"{self.project}/{name}")  # else leaving it would end it
             self.rooms[name].lay_out(self.size.width)  # before the first paint: a later one would be a second
         self.rooms[name].hold()
         if len(self.screen_stack) > 1:
@@ -142,10 +144,16 @@ class SpiritsafeApp(QuietApp[None]):
 
     def choose(self, project: str) -> None:
         """Work on another project of the store."""
+        if project == self.project:
+            self.goto("home")
+            return
         self.keep_place()
+        left = self.rooms
         self.project, self.context = project, Context(self.store, project)
         self.rooms, self.trail = {}, []
         self.goto("home")
+        for old in left.values():
+            self.uninstall_screen(old)
 
     # ---- asking the store
     def work(

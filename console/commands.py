@@ -6,6 +6,7 @@ To add one: a function here (or in ``headless.py`` for the twins of console acti
 from __future__ import annotations
 
 import argparse
+import fcntl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ import msgspec
 from console import headless, stage_command
 from console.output import emit, open_store, project_name, project_of
 from engine.stages import STAGES
-from store.address import socket_path
+from store.address import lock_path
+from store.client import Client
 from store.errors import InputError, RuleError
 
 Options = argparse.Namespace
@@ -241,11 +243,20 @@ def stop(options: Options) -> int:
     """Stop the hub of the store; the next command starts one again."""
     store = open_store(options, start=False)
     store.call("stop")
-    socket = socket_path(store.path)
     deadline = time.monotonic() + 30
-    while socket.exists() and time.monotonic() < deadline:  # it checkpoints and closes before that goes
+    while not _released(store) and time.monotonic() < deadline:
         time.sleep(0.02)
     return emit(options, {"stopped": store.welcome.pid})
+
+
+def _released(store: Client) -> bool:
+    """Whether no hub holds the store any more: its lock goes last, after the file was written out and closed."""
+    with lock_path(store.path).open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def configure_demo(parser: argparse.ArgumentParser) -> None:

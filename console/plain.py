@@ -22,14 +22,14 @@ REPORTS = ("evaluation", "coverage")
 def print_screens(store: Client, project: str) -> None:
     """Print home, evaluation, coverage, decision and the head of each queue."""
     context = Context(store, project)
-    _print_sheet("home", run_sheet(context, store.call("jobs"), WIDTH))
+    print_sheet("home", run_sheet(context, store.call("jobs"), WIDTH))
     for name, sheet in (
         ("evaluation", evaluation_sheet),
         ("coverage", coverage_sheet),
         ("decision", decision_sheet),
     ):
         try:
-            _print_sheet(name, sheet(context, WIDTH))
+            print_sheet(name, sheet(context, WIDTH))
         except SpiritsafeError as error:
             _say(f"\n{name}: {error}")
     for kind in ("audit", "duplicates", "disagreements"):
@@ -48,7 +48,8 @@ def print_screens(store: Client, project: str) -> None:
         store.call("close_queue", queue=queue["id"])
 
 
-def _print_sheet(name: str, sheet: Sheet) -> None:
+def print_sheet(name: str, sheet: Sheet) -> None:
+    """One screen: its header, its heading, and as many rows as people read."""
     more = f"spiritsafe report {name}" if name in REPORTS else "the console shows them"
     _say(f"\n{name}: {sheet.header}\n  {sheet.titles}")
     for row in sheet.lines[:LINES]:

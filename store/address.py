@@ -32,17 +32,21 @@ def find_store(given: str | None) -> Path:
 
 
 def socket_path(store: Path) -> Path:
-    """The socket beside the store, or in the runtime folder where that path would be too long."""
+    """The socket beside the store, or in a private folder of the store's owner where that path would be too long."""
     beside = store.with_name(store.name + ".sock")
     if len(os.fsencode(beside)) <= MAX_SOCKET_PATH:
         return beside
-    runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or f"/tmp/spiritsafe-{os.getuid()}")  # noqa: S108 - private below
-    runtime.mkdir(mode=0o700, exist_ok=True)
-    if runtime.stat().st_uid != os.getuid():
+    uid = store.stat().st_uid if store.exists() else os.getuid()
+    folder = Path(f"/tmp/spiritsafe-{uid}")  # noqa: S108 - private, checked below
+    if uid == os.getuid():
+        folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.exists() and (folder.is_symlink() or folder.lstat().st_uid != uid):
         raise StoreError(
-            "belongs to somebody else", where=str(runtime), todo="Set XDG_RUNTIME_DIR to a folder of yours."
+            "belongs to somebody else",
+            where=str(folder),
+            todo=f"Remove it, or keep the store under a path of at most {MAX_SOCKET_PATH - 5} bytes.",
         )
-    return runtime / f"{digest(os.fsencode(store))[:32]}.sock"
+    return folder / f"{digest(os.fsencode(store))[:32]}.sock"
 
 
 def log_path(store: Path) -> Path:
@@ -77,5 +81,5 @@ def check_parent(store: Path) -> None:
     folder = store.parent
     if not folder.is_dir():
         raise InputError("no such folder", where=str(folder), todo="Make it, or name another --store.")
-    if not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError("cannot write here", where=str(folder), todo="Name a --store in a folder of yours.")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import msgspec
 
@@ -68,7 +68,7 @@ class Client:
                 self.close()
                 raise
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -161,9 +161,7 @@ class Client:
         """One request, its result. Sent again when the hub went away meanwhile: every operation bears that."""
         return self._request(Request(op, args, arrow is not None), arrow, lambda response, _: response.result)
 
-    def _request(
-        self, request: Request, arrow: bytes | None, finish: Callable[[Response, Channel], R]
-    ) -> R:
+    def _request(self, request: Request, arrow: bytes | None, finish: Callable[[Response, Channel], R]) -> R:
         lost: Exception | None = None
         for _ in range(RETRIES):
             channel = self._take()
@@ -177,7 +175,11 @@ class Client:
         ) from lost
 
     def _exchange(
-        self, channel: Channel, request: Request, arrow: bytes | None, finish: Callable[[Response, Channel], R]
+        self,
+        channel: Channel,
+        request: Request,
+        arrow: bytes | None,
+        finish: Callable[[Response, Channel], R],
     ) -> R:
         whole = False
         try:

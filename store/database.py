@@ -1,4 +1,4 @@
-"""The DuckDB file as the hub holds it: settings, schema, views, and the three kinds of writes.
+"""The DuckDB file as the hub holds it: the three kinds of writes.
 
 Acts and artifacts go through one write lock, one transaction each; reads run on a cursor a connection.
 Scratch lives in the attached ``:memory:`` database ``scratch``: never evidence, gone with the hub.
@@ -6,8 +6,9 @@ Scratch lives in the attached ``:memory:`` database ``scratch``: never evidence,
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from importlib.resources import files
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +19,40 @@ from store import acts, records
 from store.canonical import digest
 from store.errors import InputError, RoleError, RuleError, StoreError
 from store.ledger import EVENT_COLUMNS, Ledger, reviewer
+from store.opening import SCHEMA_VERSION, migrate, open_file
 from store.records import Event
+from store.rows import one_row, one_value
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA_VERSION = 1
-# Evidence: large transactions bypass the log, and a checkpoint of a large log stalls acts; a small one is brief.
-CHECKPOINT_THRESHOLD = "64MB"
+__all__ = ["SCHEMA_VERSION", "Applied", "Database"]
+
+# What DuckDB says when it is the rows that do not fit, and not the store that fails.
+_ROWS_AT_FAULT = (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """An act on the ledger: its event, and whether it came just now (False: its id was there before)."""
+
+    event: Event
+    fresh: bool
 
 
 class Database:
     """The one open handle of a store file. Thread-safe: writes are serialised, reads take a cursor each."""
 
     def __init__(self, path: Path, owner: str) -> None:
+        """Open or make the store; raises StoreError where the file is none, or of a newer version."""
         self.path = path
         self.lock = threading.RLock()
-        self.connection = _open(path)
-        self.schema = self._migrate(owner)
+        self.connection = open_file(path)
+        try:
+            self.schema = migrate(self.connection, path, owner)
+        except BaseException:
+            self.connection.close()
+            raise
         meta = dict(self.connection.execute("select key, value from meta").fetchall())
         self.store_id, self.owner = meta["store_id"], meta["owner"]
         self.root = digest(self.store_id.encode())
@@ -44,47 +61,8 @@ class Database:
         self.next_run = self._scalar("select coalesce(max(run_no), 0) + 1 from run_opened")
         self._next_seq: dict[tuple[int, str], int] = {}
 
-    # ---- opening
-    def _migrate(self, owner: str) -> int:
-        con = self.connection
-        fresh = not self._scalar("select count(*) from duckdb_tables() where table_name = 'meta'")
-        if fresh and self._scalar("select count(*) from duckdb_tables() where not temporary"):
-            raise StoreError(
-                "is a DuckDB file, but no spiritsafe store", where=str(self.path), todo="Name another file."
-            )
-        found = 0 if fresh else int(self._scalar("select value from meta where key = 'schema'"))
-        if found > SCHEMA_VERSION:
-            raise StoreError(
-                f"was written by a newer spiritsafe (schema {found}, this one knows {SCHEMA_VERSION})",
-                where=str(self.path),
-                todo="Upgrade spiritsafe.",
-            )
-        con.execute("begin")
-        for number in range(found + 1, SCHEMA_VERSION + 1):
-            con.execute((files("store.schema") / f"{number:04}.sql").read_text())
-        if fresh:
-            con.execute(
-                "insert into meta values ('store_id', ?), ('owner', ?), ('schema', '1')",
-                [acts.new_id(), owner],
-            )
-        views = "\n".join(
-            f.read_text()
-            for f in sorted(files("store.views").iterdir(), key=lambda f: f.name)
-            if f.name.endswith(".sql")
-        )
-        if (
-            digest(views.encode())
-            != (con.execute("select value from meta where key = 'views'").fetchone() or [""])[0]
-        ):
-            con.execute(views)
-            con.execute("delete from meta where key = 'views'")
-            con.execute("insert into meta values ('views', ?)", [digest(views.encode())])
-        con.execute("commit")
-        return SCHEMA_VERSION
-
     def _scalar(self, sql: str, values: list[Any] | None = None) -> Any:
-        row = self.connection.execute(sql, values).fetchone()
-        return row[0] if row else None
+        return one_value(self.connection, sql, values)
 
     def close(self) -> None:
         """Checkpoint and close."""
@@ -93,78 +71,87 @@ class Database:
 
     # ---- acts
     def apply(
-        self, act_id: str, project: str, kind: str, payload: dict[str, Any], actor: str, claimed: str | None
-    ) -> Event:
+        self,
+        act_id: str,
+        project: str,
+        kind: str,
+        payload: dict[str, Any],
+        *,
+        actor: str,
+        claimed: str | None,
+    ) -> Applied:
         """Put one act on the ledger, exactly once; the event it made (or had made before).
 
         Raises InputError (not an act), RuleError and its kin (not allowed), ReusedIdError.
         """
+        who = reviewer(actor, claimed)
         with self.lock:
-            done = self.ledger.earlier(self.connection, act_id, project, kind, payload)
+            done = self.ledger.earlier(self.connection, act_id, project, kind, payload, who=who)
             if done is not None:
-                return self.event(done)
+                return Applied(self.event(done), fresh=False)
             act = acts.parse(kind, payload)
-            self._allow(project, kind, act, actor)
-            who = reviewer(actor, claimed)
+            self._allow(project, kind, act, actor, who)
             if isinstance(act, acts.Undo):
-                target = self.ledger.target(kind, project, who)
-                payload = {"target": target}
-            event = self.ledger.next_event(act_id, project, kind, actor, claimed, payload)
+                payload = {"target": self._target(kind, act, project, who)}
+            event = self.ledger.next_event(act_id, project, kind, payload, actor=actor, claimed=claimed)
             self._commit(event, act, who)
-            self.ledger.record(event, payload.get("target"))
-            return event
+            self.ledger.record(event)
+            return Applied(event, fresh=True)
+
+    def _target(self, kind: str, act: acts.Undo, project: str, who: str) -> int:
+        target = self.ledger.target(kind, project, who)
+        if act.target not in (0, target):
+            raise RuleError(
+                f"event {act.target} is not what {kind} would mean now: that is event {target}",
+                todo="Something was done or undone meanwhile. Look again.",
+            )
+        return target
 
     def _commit(self, event: Event, act: acts.Act, who: str) -> None:
         con = self.connection
-        con.execute("begin")
         try:
+            con.execute("begin")
             self.ledger.insert(con, event)
             self._project(con, event, act, who)
             con.execute("commit")
         except duckdb.Error as error:
-            con.execute("rollback")
+            with contextlib.suppress(duckdb.Error):  # a failed commit has rolled back already
+                con.execute("rollback")
             raise StoreError(f"the act was not written: {error}", where=str(self.path)) from error
 
     def _project(self, con: duckdb.DuckDBPyConnection, event: Event, act: acts.Act, who: str) -> None:
         """Write the typed copy of the event, where views need one."""
+        seq, project, at_us = event.seq, event.project, event.at_us
         match act:
-            case acts.GiveVerdict():
-                earlier = "select count(*) from verdict_event where project = ? and queue = ? and subject = ? and actor = ?"
-                first = not self._scalar(earlier, [event.project, act.queue, act.subject, who])
-                values = [
-                    event.seq,
-                    event.project,
-                    who,
-                    event.at_us,
-                    act.queue,
-                    act.subject,
-                    act.verdict,
-                    act.reason,
-                    first,
-                ]
+            case acts.GiveVerdict(queue=queue, subject=subject):
+                earlier = (
+                    "select count(*) from verdict_event"
+                    " where project = ? and queue = ? and subject = ? and actor = ?"
+                )
+                first = not self._scalar(earlier, [project, queue, subject, who])
+                values = [seq, project, who, at_us, queue, subject, act.verdict, act.reason, first]
                 con.execute("insert into verdict_event values (?,?,?,?,?,?,?,?,?)", values)
             case acts.Undo():
-                con.execute(
-                    "insert into undo_event values (?, ?)",
-                    [event.seq, msgspec.json.decode(event.payload)["target"]],
-                )
+                target = msgspec.json.decode(event.payload)["target"]
+                con.execute("insert into undo_event values (?, ?)", [seq, target])
             case acts.OpenRun():
-                values = [event.seq, self.next_run, act.run_id, event.project, act.stage, who, event.at_us]
-                con.execute("insert into run_opened values (?,?,?,?,?,?,?)", values)
+                run = [seq, self.next_run, act.run_id, project, act.stage, who, at_us]
+                con.execute("insert into run_opened values (?,?,?,?,?,?,?)", run)
                 self.next_run += 1
             case acts.CloseRun():
                 con.execute(
-                    "insert into run_closed values (?,?,?,?)",
-                    [event.seq, act.run_no, event.at_us, event.payload],
+                    "insert into run_closed values (?,?,?,?)", [seq, act.run_no, at_us, event.payload]
                 )
             case _:
                 pass
 
-    def _allow(self, project: str, kind: str, act: acts.Act, actor: str) -> None:
+    def _allow(self, project: str, kind: str, act: acts.Act, actor: str, who: str) -> None:
         """Roles, existence and locks: what the hub enforces (the stages enforce the rest)."""
-        exists = self._scalar(
-            "select count(*) from event where kind = 'project.create' and project = ?", [project]
-        )
+        exists = project in self.ledger.projects
+        if kind in acts.OWNER_ONLY and actor != self.owner:
+            raise RoleError(
+                f"{kind} needs the owner's role; {actor} is a reviewer", todo=f"Ask {self.owner}."
+            )
         if kind == "project.create" and exists:
             raise RuleError(f"project {project!r} exists already", todo="Choose another name, or use it.")
         if kind != "project.create" and not exists:
@@ -172,30 +159,44 @@ class Database:
                 f"no project {project!r} in this store",
                 todo="`spiritsafe init` makes one; `spiritsafe projects` lists them.",
             )
-        if kind in acts.OWNER_ONLY and actor != self.owner:
-            raise RoleError(
-                f"{kind} needs the owner's role; {actor} is a reviewer", todo=f"Ask {self.owner}."
-            )
         if isinstance(act, acts.CloseRun):
-            self._allow_close(project, act)
+            self._allow_close(project, act, who)
 
-    def _allow_close(self, project: str, act: acts.CloseRun) -> None:
-        found = "select project, (select count(*) from run_closed c where c.run_no = o.run_no) from run_opened o where run_no = ?"
-        row = self.connection.execute(found, [act.run_no]).fetchone()
-        if row is None or row[0] != project:
+    def _allow_close(self, project: str, act: acts.CloseRun, who: str) -> None:
+        of_project, actor, closed = self._run(act.run_no)
+        if of_project != project:
             raise InputError(f"project {project!r} has no run {act.run_no}")
-        if row[1]:
+        if closed:
             raise RuleError(f"run {act.run_no} is closed already")
+        if actor != who:
+            raise RoleError(f"run {act.run_no} is {actor}'s")
+        if unknown := sorted(act.tables.keys() - records.ARTIFACTS.keys()):
+            raise InputError(f"run {act.run_no} closes with rows of {unknown[0]!r}, which is no table")
         for table in records.ARTIFACTS:
             rows, stated = self.next_seq(act.run_no, table), act.tables.get(table)
             if rows != (stated.rows if stated else 0):
                 raise RuleError(
-                    f"run {act.run_no} closes with {stated.rows if stated else 0} rows of {table}, the store has {rows}"
+                    f"run {act.run_no} closes with {stated.rows if stated else 0} rows of {table},"
+                    f" the store has {rows}"
                 )
+            if stated and tuple(stated.columns) != records.columns_of(table):
+                raise InputError(f"run {act.run_no}: the digest of {table} does not cover its columns")
+
+    def _run(self, run_no: int) -> tuple[str, str, bool]:
+        """Project and actor of a run, and whether it is closed."""
+        found = (
+            "select project, actor, exists (select 1 from run_closed c where c.run_no = o.run_no)"
+            " from run_opened o where run_no = ?"
+        )
+        row = one_row(self.connection, found, [run_no])
+        if row is None:
+            raise InputError(f"no run {run_no}")
+        return row[0], row[1], row[2]
 
     def event(self, seq: int) -> Event:
         """The event number ``seq``."""
-        row = self.connection.execute(f"select {EVENT_COLUMNS} from event where seq = ?", [seq]).fetchone()  # noqa: S608
+        with self.lock:
+            row = one_row(self.connection, f"select {EVENT_COLUMNS} from event where seq = ?", [seq])  # noqa: S608 - a constant
         if row is None:
             raise InputError(f"no event {seq}")
         return Event(*row)
@@ -209,40 +210,27 @@ class Database:
             self._next_seq[run_no, table] = 0 if top is None else (top & (1 << records.SEQ_BITS) - 1) + 1
         return self._next_seq[run_no, table]
 
-    def append(self, run_no: int, table: str, first_seq: int, batch: pa.Table, who: str) -> int:
+    def append(self, run_no: int, table: str, first_seq: int, batch: pa.Table, *, who: str) -> int:
         """Append rows of an open run; rows that are there already (a resend) are skipped. Returns the next seq."""
         if table not in records.ARTIFACTS:
             raise InputError(f"no artifact table {table!r}")
+        if tuple(batch.column_names) != records.columns_of(table):
+            raise InputError(f"rows for {table} do not have its columns")
         with self.lock:
-            self._allow_append(run_no, who)
+            _, actor, closed = self._run(run_no)
+            if closed:
+                raise RuleError(f"run {run_no} is closed: its rows are frozen")
+            if actor != who:
+                raise RoleError(f"run {run_no} is {actor}'s")
             have = self.next_seq(run_no, table)
-            if first_seq > have:
+            if not 0 <= first_seq <= have:
                 raise InputError(f"run {run_no}: rows of {table} from {first_seq} leave a gap after {have}")
             batch = batch.slice(min(have - first_seq, batch.num_rows))
             if batch.num_rows:
-                self._check_keys(run_no, table, have, batch)
+                _check_keys(run_no, table, have, batch)
                 self._insert(table, batch)
             self._next_seq[run_no, table] = have + batch.num_rows
             return have + int(batch.num_rows)
-
-    def _allow_append(self, run_no: int, who: str) -> None:
-        found = "select actor, (select count(*) from run_closed c where c.run_no = o.run_no) from run_opened o where run_no = ?"
-        row = self.connection.execute(found, [run_no]).fetchone()
-        if row is None:
-            raise InputError(f"no run {run_no}")
-        if row[1]:
-            raise RuleError(f"run {run_no} is closed: its rows are frozen")
-        if row[0] != who:
-            raise RoleError(f"run {run_no} is {row[0]}'s")
-
-    def _check_keys(self, run_no: int, table: str, have: int, batch: pa.Table) -> None:
-        import pyarrow.compute as pc
-
-        keys = batch.column(records.key_column(table))
-        low, high = records.key_of(run_no, have), records.key_of(run_no, have + batch.num_rows - 1)
-        bounds = pc.min_max(keys).as_py()
-        if bounds != {"min": low, "max": high} or pc.count_distinct(keys).as_py() != batch.num_rows:
-            raise InputError(f"run {run_no}: keys of {table} are not {low}…{high} in order")
 
     def _insert(self, table: str, batch: pa.Table) -> None:
         names = ", ".join(records.columns_of(table))
@@ -250,37 +238,29 @@ class Database:
         cursor.register("incoming", batch)
         try:
             cursor.execute(f"insert into {table} ({names}) select {names} from incoming")  # noqa: S608 - our names
-        except duckdb.Error as error:
+        except _ROWS_AT_FAULT as error:
             raise InputError(f"rows do not fit table {table}: {error}") from error
+        except duckdb.Error as error:
+            raise StoreError(f"the rows were not written: {error}", where=str(self.path)) from error
         finally:
-            cursor.unregister("incoming")
             cursor.close()
 
 
-def _open(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open with every door shut: no other file, no extension, no variable of this process."""
-    config: dict[str, Any] = {
-        "enable_external_access": "false",
-        "autoinstall_known_extensions": "false",
-        "autoload_known_extensions": "false",
-        "checkpoint_threshold": CHECKPOINT_THRESHOLD,
-    }
-    try:
-        connection = duckdb.connect(str(path), config=config)
-    except duckdb.IOException as error:
-        if "lock" in str(error):
-            raise StoreError(
-                "is open in another process",
-                where=str(path),
-                todo="Close it there: one process holds a store.",
-            ) from error
-        raise StoreError(
-            f"cannot be opened: {error}", where=str(path), todo="Is it a store? Restore it from a backup."
-        ) from error
-    except duckdb.Error as error:
-        raise StoreError(
-            f"cannot be opened: {error}", where=str(path), todo="Restore it from a backup."
-        ) from error
-    connection.execute("set python_enable_replacements=false")
-    connection.execute("attach ':memory:' as scratch")
-    return connection
+def _check_keys(run_no: int, table: str, have: int, batch: pa.Table) -> None:
+    """The batch's keys must be the run's next ones, each one above the one before."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = batch.column(records.key_column(table))
+    low, count = records.key_of(run_no, have), batch.num_rows
+    keys = pc.cast(column, pa.int64()).combine_chunks() if pa.types.is_integer(column.type) else None
+    fits = (
+        keys is not None
+        and keys[0].as_py() == low
+        and pc.all(
+            pc.equal(pc.subtract(keys.slice(1), keys.slice(0, count - 1)), 1), skip_nulls=False, min_count=0
+        ).as_py()
+        and pc.all(pc.equal(batch.column("run_no"), run_no), skip_nulls=False).as_py()
+    )
+    if not fits:
+        raise InputError(f"run {run_no}: keys of {table} are not {low}…{low + count - 1} in order")

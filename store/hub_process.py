@@ -23,7 +23,7 @@ class HubProcess:
         """Start it; raises StoreError where its log cannot be written."""
         self.store, self.log = store, address.log_path(store)
         try:
-            with self.log.open("ab", opener=_private) as log:
+            with open(self.log, "ab", opener=_private) as log:
                 self._log_start = log.tell()
         except OSError as error:
             raise StoreError(
@@ -64,7 +64,9 @@ class HubProcess:
         try:
             return error_of(msgspec.json.decode(lines[-1], type=Problem))
         except (IndexError, msgspec.DecodeError):
-            return StoreError(f"its hub ended with exit {code}", where=str(self.store), todo=f"See {self.log}.")
+            return StoreError(
+                f"its hub ended with exit {code}", where=str(self.store), todo=f"See {self.log}."
+            )
 
 
 def _private(path: str, flags: int) -> int:

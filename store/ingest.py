@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from store.arrow import arrow_schema
 from store.errors import InputError
 from store.file_rows import RowFile, file_id
 from store.mapping import Mapping
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Parsed", "arrow_schema", "file_id", "preview", "read_batches"]
 
 BATCH_ROWS = 8_192
-
-_INT = frozenset(["run_no", "sample_index", "tokens_in", "tokens_out"])
-_BIGINT = frozenset(
-    ["arrival_key", "output_key", "at_us", "file_row", "cost_nano", "latency_us"],
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +117,6 @@ def preview(path: Path | str, mapping: Mapping, n: int = 5) -> list[dict[str, ob
             )
         break
     return found[:n]
-
-
-def arrow_schema(table: str) -> pa.Schema:
-    """The Arrow schema of ``arrival`` or ``output``: integer -> int32, bigint -> int64, varchar -> string."""
-    import pyarrow as pa
-
-    types = {name: pa.int32() for name in _INT} | {name: pa.int64() for name in _BIGINT}
-    return pa.schema([(name, types.get(name, pa.string())) for name in columns_of(table)])
 
 
 def _arrivals(

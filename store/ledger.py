@@ -15,6 +15,7 @@ from store import acts
 from store.canonical import canonical, canonical_text, digest
 from store.errors import ReusedIdError, RuleError
 from store.records import Event
+from store.rows import one_row
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -52,21 +53,21 @@ class Ledger:
     def __init__(self, cursor: DuckDBPyConnection, root: str) -> None:
         self.seq, self.head, self.at_us = 0, root, 0
         self.ids: dict[str, int] = {}
+        self.projects: set[str] = set()
         self._done: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._undone: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._undo_of: dict[int, int] = {}
         rows = cursor.execute(
-            "select e.seq, e.id, e.project, e.kind, e.actor, e.claimed, e.at_us, e.hash, u.target"
-            " from event e left join undo_event u on u.seq = e.seq order by e.seq"
+            "select seq, id, project, kind, actor, claimed, at_us, hash from event order by seq"
         )
         while batch := rows.fetchmany(10_000):
-            for seq, act_id, project, kind, actor, claimed, at_us, hash_, target in batch:
+            for seq, act_id, project, kind, actor, claimed, at_us, hash_ in batch:
                 self.ids[act_id] = seq
                 self.seq, self.head, self.at_us = seq, hash_, at_us
-                self._stack(kind, (project, reviewer(actor, claimed)), seq, target)
+                self._stack(kind, (project, reviewer(actor, claimed)), seq)
 
     def next_event(
-        self, act_id: str, project: str, kind: str, actor: str, claimed: str | None, payload: object
+        self, act_id: str, project: str, kind: str, payload: object, *, actor: str, claimed: str | None
     ) -> Event:
         """The event that would come next; ``record`` makes it so once it is committed.
 
@@ -81,26 +82,26 @@ class Ledger:
         """Write the event's row, in the caller's transaction."""
         cursor.execute(f"insert into event ({EVENT_COLUMNS}) values (?,?,?,?,?,?,?,?,?,?)", _fields(event))  # noqa: S608 - constants
 
-    def record(self, event: Event, target: int | None) -> None:
+    def record(self, event: Event) -> None:
         """The event is committed: it is the head now."""
         self.seq, self.head, self.at_us = event.seq, event.hash, event.at_us
         self.ids[event.id] = event.seq
-        self._stack(event.kind, (event.project, reviewer(event.actor, event.claimed)), event.seq, target)
+        self._stack(event.kind, (event.project, reviewer(event.actor, event.claimed)), event.seq)
 
     def earlier(
-        self, cursor: DuckDBPyConnection, act_id: str, project: str, kind: str, payload: object
+        self, cursor: DuckDBPyConnection, act_id: str, project: str, kind: str, payload: object, *, who: str
     ) -> int | None:
         """Seq of the event that ``act_id`` already made, None if it is new.
 
-        Raises ReusedIdError when the id stands for another act. An undo's payload is completed by the hub,
-        so only its kind is compared.
+        Raises ReusedIdError when the id stands for another act, or for somebody else's. An undo's payload is
+        completed by the hub, so only its kind is compared.
         """
         seq = self.ids.get(act_id)
         if seq is None:
             return None
-        row = cursor.execute("select project, kind, payload from event where seq = ?", [seq]).fetchone()
-        same_payload = kind in ("undo", "redo") or (row is not None and row[2] == canonical_text(payload))
-        if row is None or row[:2] != (project, kind) or not same_payload:
+        row = one_row(cursor, "select project, kind, payload, actor, claimed from event where seq = ?", [seq])
+        same = row is not None and (row[0], row[1], reviewer(row[3], row[4])) == (project, kind, who)
+        if row is None or not same or (kind not in ("undo", "redo") and row[2] != canonical_text(payload)):
             raise ReusedIdError(f"act id {act_id} was already used for another act", todo="Make a new id.")
         return seq
 
@@ -111,19 +112,19 @@ class Ledger:
             raise RuleError(f"nothing to {kind}", todo="Only your own acts in this project can be undone.")
         return stack[-1] if kind == "undo" else self._undo_of[stack[-1]]
 
-    def _stack(self, kind: str, key: tuple[str, str], seq: int, target: int | None) -> None:
+    def _stack(self, kind: str, key: tuple[str, str], seq: int) -> None:
+        """An undo takes the top of ``done``, a redo the top of ``undone``; a new undoable act clears ``undone``."""
+        if kind == "project.create":
+            self.projects.add(key[0])
         done, undone = self._done[key], self._undone[key]
         if kind in acts.UNDOABLE:
             done.append(seq)
             undone.clear()
-        elif kind == "undo" and target is not None:
-            done.remove(target)
-            undone.append(target)
-            self._undo_of[target] = seq
-        elif kind == "redo" and target is not None:
-            undone_act = next(act for act, undo in self._undo_of.items() if undo == target)
-            undone.remove(undone_act)
-            done.append(undone_act)
+        elif kind == "undo":
+            self._undo_of[done[-1]] = seq
+            undone.append(done.pop())
+        elif kind == "redo":
+            done.append(undone.pop())
 
 
 def _fields(event: Event) -> list[object]:

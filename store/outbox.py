@@ -18,7 +18,7 @@ import msgspec
 from store.errors import SpiritsafeError, StoreError
 
 
-class Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="act"):
     """An act on its way."""
 
     id: str
@@ -28,7 +28,7 @@ class Waiting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     payload: dict[str, Any]
 
 
-class Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Answered(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag="answered"):
     """The hub answered the act of this id, whether it took it or not."""
 
     answered: str
@@ -86,7 +86,7 @@ class Outbox:
         found: dict[str, Waiting] = {}
         for line in self._read().split(b"\n"):
             try:
-                entry = msgspec.json.decode(line, type=Waiting | Answered)  # type: ignore[arg-type]
+                entry = msgspec.json.decode(line, type=Waiting | Answered)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 continue  # cut off by a crash: put() had not returned, so nothing was promised
             if isinstance(entry, Answered):
@@ -105,7 +105,9 @@ class Outbox:
             problem = "the disk is full"
         except OSError as error:
             problem = error.strerror or str(error)
-        raise StoreError(f"the outbox cannot be written: {problem}", where=str(self.path), todo="Nothing was sent.")
+        raise StoreError(
+            f"the outbox cannot be written: {problem}", where=str(self.path), todo="Nothing was sent."
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -16,6 +16,7 @@ import msgspec
 from store import grammar, records
 from store.errors import InputError, RuleError
 from store.grammar import Column
+from store.rows import one_row, one_value
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -69,8 +70,7 @@ def _refuse_unless_select(cursor: DuckDBPyConnection, text: str) -> None:
         raise RuleError(f"{len(statements)} statements where one is due", todo="Send one SELECT.")
     if statements[0].type != duckdb.StatementType.SELECT:
         raise RuleError(f"{statements[0].type.name} is not allowed", todo="Only SELECT is allowed here.")
-    row = cursor.execute("select json_serialize_sql(?::varchar)", [text]).fetchone()
-    tree = msgspec.json.decode(row[0]) if row else {}
+    tree = msgspec.json.decode(one_value(cursor, "select json_serialize_sql(?::varchar)", [text]) or "{}")
     if not tree.get("error"):
         called = set(_functions(tree))
         if bad := sorted(called & REFUSED_FUNCTIONS):
@@ -145,9 +145,8 @@ def slice_counts(
         " where s.project = ? and s.run_id = ? and s.metric = ? and s.model = ? and t.model = ?"
     )
     values = [project, run_id, metric, student, teacher]
-    if cursor.execute(
-        f"select 1 {base} and (s.value not in (0, 1) or t.value not in (0, 1)) limit 1", values
-    ).fetchone():  # noqa: S608
+    other = f"select 1 {base} and (s.value not in (0, 1) or t.value not in (0, 1)) limit 1"
+    if one_row(cursor, other, values):
         raise InputError(
             f"metric {metric!r} is not binary", todo="No method for such a gate row is built yet."
         )
@@ -159,10 +158,9 @@ def slice_counts(
             else ("true", [])
         )
         sql = (
-            "select count(*), coalesce(sum(t.value), 0)::bigint, coalesce(sum(s.value), 0)::bigint,"  # noqa: S608
+            "select count(*), coalesce(sum(t.value), 0)::bigint, coalesce(sum(s.value), 0)::bigint,"
             " count(*) filter (where t.value = 1 and s.value = 1), count(*) filter (where t.value > s.value),"
             f" count(*) filter (where s.value > t.value) {base} and {where}"
         )
-        row = cursor.execute(sql, [*values, *more]).fetchone()
-        found.append(row or (0, 0, 0, 0, 0, 0))
+        found.append(one_row(cursor, sql, [*values, *more]) or (0, 0, 0, 0, 0, 0))
     return found

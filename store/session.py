@@ -5,6 +5,8 @@ To add an operation: a function here, and a line in ``OPERATIONS``.
 
 from __future__ import annotations
 
+import inspect
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,13 +18,16 @@ import msgspec
 from store import query, read
 from store.errors import InputError, RoleError, SpiritsafeError, StoreError, WireError
 from store.ledger import reviewer, verify_chain
-from store.queue_kinds import QueueSpec
+from store.queue_kind import QueueSpec
 from store.queues import letter
+from store.rows import one_row, one_value
 from store.wire import Channel, Request, Response, problem_of
 
 if TYPE_CHECKING:
     from store.database import Database
     from store.queues import Queues
+
+log = logging.getLogger("spiritsafe.hub")
 
 
 @dataclass(slots=True)
@@ -35,52 +40,69 @@ class Shared:
     stop: threading.Event
 
 
-class Session:
-    """One connected client. ``run`` serves it until it leaves."""
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is at the other end: the account and role are ours to say, the claimed name and the instance theirs."""
 
-    def __init__(self, shared: Shared, channel: Channel, actor: str, role: str, claimed: str | None) -> None:
-        self.shared, self.channel = shared, channel
-        self.actor, self.role, self.claimed = actor, role, claimed
-        self.who = reviewer(actor, claimed)
+    actor: str
+    role: str  # owner | reviewer
+    claimed: str | None
+    instance: str
+
+
+class Session:
+    """One connection of a client. ``run`` serves it until it leaves."""
+
+    def __init__(self, shared: Shared, channel: Channel, caller: Caller) -> None:
+        self.shared, self.channel, self.caller = shared, channel, caller
+        self.role, self.who = caller.role, reviewer(caller.actor, caller.claimed)
         self.cursor = shared.database.connection.cursor()
-        self.busy = False
 
     def run(self) -> None:
-        """Answer requests until the client leaves or talks nonsense."""
+        """Answer requests until the client leaves, talks nonsense or stops reading."""
         try:
             while not self.shared.stop.is_set():
-                request = self.channel.receive(Request)
-                self.busy = True
-                self._answer(request)
-                self.busy = False
-        except (EOFError, WireError, OSError):
+                self._answer(self.channel.receive(Request))
+        except EOFError:
             pass
+        except WireError as error:
+            log.info("%s: %s", self.who, error)
+        except OSError as error:
+            log.info("%s left, or reads no more: %s", self.who, error)
         finally:
             self.channel.close()
             self.cursor.close()
 
     def _answer(self, request: Request) -> None:
-        arrow = self.channel.receive_arrow() if request.arrow else b""
         try:
-            operation = OPERATIONS.get(request.op)
-            if operation is None:
-                raise WireError(f"no operation {request.op!r}", todo="Client and hub differ in version.")
-            if request.arrow:
-                request.args["arrow"] = arrow
-            try:
-                answer = operation(self, **request.args)
-            except TypeError as error:
-                raise WireError(f"{request.op}: {error}", todo="Client and hub differ in version.") from error
-            except duckdb.Error as error:
-                raise StoreError(f"{request.op}: {error}") from error
+            arrow = self.channel.receive_arrow() if request.arrow else None
+            answer = self._operate(request, arrow)
+            if isinstance(answer, Bulk):
+                self.channel.send(Response(arrow=True))
+                answer.send(self.channel)
+            else:
+                self.channel.send(Response(result=answer))
         except SpiritsafeError as error:
             self.channel.send(Response(problem=problem_of(error)))
-            return
-        if isinstance(answer, Bulk):
-            self.channel.send(Response(arrow=True))
-            answer.send(self.channel)
-        else:
-            self.channel.send(Response(result=answer))
+        except duckdb.FatalException as error:
+            log.exception("the database gave up; leaving, so that the next client starts a hub anew")
+            self.shared.stop.set()
+            raise EOFError from error
+        except duckdb.Error as error:
+            log.warning("%s: %s", request.op, error)
+            problem = StoreError(f"{request.op}: {error}", where=str(self.shared.database.path))
+            self.channel.send(Response(problem=problem_of(problem)))
+
+    def _operate(self, request: Request, arrow: bytes | None) -> Any:
+        operation = OPERATIONS.get(request.op)
+        if operation is None:
+            raise WireError(f"no operation {request.op!r}", todo="Client and hub differ in version.")
+        args = request.args if arrow is None else request.args | {"arrow": arrow}
+        try:
+            inspect.signature(operation).bind(self, **args)
+        except TypeError as error:
+            raise WireError(f"{request.op}: {error}", todo="Client and hub differ in version.") from error
+        return operation(self, **args)
 
 
 class Bulk:
@@ -153,25 +175,31 @@ def sql(session: Session, text: str, limit: int = 10_000, seconds: float = 30.0)
 def chain(session: Session) -> dict[str, Any]:
     """The state of the hash chain, and every fault in it."""
     database = session.shared.database
-    head = session.cursor.execute("select seq, hash from event order by seq desc limit 1").fetchone()
+    head = one_row(session.cursor, "select seq, hash from event order by seq desc limit 1")
     return {"faults": verify_chain(session.cursor, database.root), "head": list(head or (0, database.root))}
 
 
 # ---- acts and artifacts
-def act(session: Session, id: str, project: str, kind: str, payload: dict[str, Any]) -> dict[str, Any]:  # noqa: A002 - the field's name
+def act(session: Session, id: str, project: str, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Put one act on the ledger; the event, for a run its number, for an undo what it undid."""
-    shared = session.shared
-    event = shared.database.apply(id, project, kind, payload, session.actor, session.claimed)
+    shared, caller = session.shared, session.caller
+    with shared.database.lock:  # marks follow verdicts in the ledger's order
+        done = shared.database.apply(id, project, kind, payload, actor=caller.actor, claimed=caller.claimed)
+        if kind == "verdict" and done.fresh:
+            mark = letter(payload["verdict"], payload.get("reason"))
+            shared.queues.judged(
+                project, payload["queue"], session.who, subject=payload["subject"], mark=mark
+            )
+        elif kind in ("undo", "redo"):
+            shared.queues.forget(project, session.who)
+    event = done.event
     answer: dict[str, Any] = {"seq": event.seq, "hash": event.hash, "at_us": event.at_us}
-    if kind == "verdict":
-        mark = letter(payload["verdict"], payload.get("reason"))
-        shared.queues.judged(project, payload["queue"], session.who, payload["subject"], mark)
-    elif kind in ("undo", "redo"):
-        shared.queues.forget(project, session.who)
+    if kind in ("undo", "redo"):
         answer["undone"] = _undone(session, event.payload)
     elif kind == "run.open":
-        found = session.cursor.execute("select run_no from run_opened where seq = ?", [event.seq]).fetchone()
-        answer["run_no"] = found[0] if found else 0
+        answer["run_no"] = one_value(
+            session.cursor, "select run_no from run_opened where seq = ?", [event.seq]
+        )
     return answer
 
 
@@ -191,7 +219,7 @@ def append(session: Session, run_no: int, table: str, first_seq: int, arrow: byt
         batch = pa.ipc.open_stream(arrow).read_all()
     except pa.ArrowInvalid as error:
         raise InputError(f"not an Arrow stream: {error}") from error
-    return session.shared.database.append(run_no, table, first_seq, batch, session.who)
+    return session.shared.database.append(run_no, table, first_seq, batch, who=session.who)
 
 
 # ---- queues
@@ -201,18 +229,19 @@ def open_queue(session: Session, spec: dict[str, Any]) -> dict[str, Any]:
         wanted = msgspec.convert(spec, QueueSpec)
     except msgspec.ValidationError as error:
         raise InputError(f"not a queue: {error}") from error
-    queues, seq = session.shared.queues, session.shared.database.ledger.seq
-    queue = queues.open(session.cursor, wanted, session.who, seq)
-    return {
-        "id": queue.id,
-        "length": queue.length,
-        "reviewed": queues.reviewed(session.cursor, queue),
-        "seq": seq,
-    }
+    seq = session.shared.database.ledger.seq
+    queue = session.shared.queues.open(
+        session.cursor, wanted, reviewer=session.who, instance=session.caller.instance, seq=seq
+    )
+    return {"id": queue.id, "length": queue.length, "reviewed": queue.reviewed, "seq": seq}
 
 
 def close_queue(session: Session, queue: str) -> None:
-    """Forget a queue."""
+    """Forget a queue of one's own; one that is gone already is fine."""
+    try:
+        session.shared.queues.get(queue, session.who)
+    except InputError:
+        return
     session.shared.queues.close(session.cursor, queue)
 
 
@@ -220,16 +249,14 @@ def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int,
     """List rows at positions low … high - 1, at most 1,000."""
     if high - low > 1000:
         raise InputError("a window has at most 1,000 rows")
-    return session.shared.queues.window(
-        session.cursor, session.shared.queues.get(queue, session.who), low, high
-    )
+    queues = session.shared.queues
+    return queues.window(session.cursor, queues.get(queue, session.who), low, high)
 
 
 def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
     """Everything that may be seen of one subject."""
-    return session.shared.queues.detail(
-        session.cursor, session.shared.queues.get(queue, session.who), position
-    )
+    queues = session.shared.queues
+    return queues.detail(session.cursor, queues.get(queue, session.who), position)
 
 
 def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:

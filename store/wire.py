@@ -105,7 +105,9 @@ class Channel:
 
     def _send(self, kind: int, body: bytes | memoryview) -> None:
         if len(body) > MAX_FRAME:
-            raise errors.InputError(f"{len(body):,} bytes are too many for one frame", todo="Send less at once.")
+            raise errors.InputError(
+                f"{len(body):,} bytes are too many for one frame", todo="Send less at once."
+            )
         head = _head.pack(len(body), kind)
         if len(body) <= PIECE:
             self.sock.sendall(head + bytes(body))

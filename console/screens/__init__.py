@@ -20,7 +20,7 @@ ROOMS: dict[str, str] = {
 }
 
 
-def room(name: str) -> Room:
+def make_room(name: str) -> Room:
     """A new room of that name; its module is imported only now."""
     module, _, kind = ROOMS[name].partition(":")
     return cast("Room", getattr(importlib.import_module(module), kind)())

@@ -57,7 +57,9 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
         f" · {context.project}"
     )
     return Sheet(
-        header, f"{'slice / model':<22}{'n':>6} {'estimate':>9} {'bound':>9} {'bar':>8}  judgement", lines
+        header,
+        f"{'slice / model':<21} {'judgement':<12}{'n':>6} {'estimate':>9} {'bound':>9} {'bar':>8}",
+        lines,
     )
 
 
@@ -66,7 +68,7 @@ def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
     critical = "*" if row["critical"] else " "
     estimate, lower = row["estimate"] or "-", row["lower"] or "-"
     name = f"{bar_name(row)[:20]}{critical}"
-    text = f"{name:<22}{row['n']:>6} {estimate[:8]:>9} {lower[:8]:>9} {row['bar']:>8}  {row['judgement'].upper()}"
+    text = f"{name:<21} {row['judgement'].upper():<12}{row['n']:>6} {estimate[:8]:>9} {lower[:8]:>9} {row['bar']:>8}"
     if width >= 100 and row["kind"] == "margin" and row["lower"]:
         text += "  " + interval(
             float(row["estimate"]),
@@ -98,7 +100,7 @@ def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
 def _slice_line(c: Any) -> Line:
     rate = f"{(c.student_right - c.teacher_right) / c.n:+.4f}" if c.n else "-"
     return Line(
-        f"{c.slice[:20]:<22}{c.n:>6} {rate:>9} {'':>9} {'no bar':>8}",
+        f"{c.slice[:20]:<21} {'no bar':<12}{c.n:>6} {rate:>9}",
         " ",
         (Section(c.slice, c.where),),
         ("disagreements", {"filter": c.where}),
@@ -107,9 +109,9 @@ def _slice_line(c: Any) -> Line:
 
 def _model_line(name: str, m: dict[str, Any], teacher: str, student: str, width: int) -> Line:
     role = "teacher" if name == teacher else "student" if name == student else ""
-    text = f"{name[:21]:<22}{m['n']:>6} {m['accuracy']:>9} {m['low']:>9} {'':>8}  {role:<9}"
+    text = f"{name[:21]:<21} {role:<12}{m['n']:>6} {m['accuracy']:>9} {m['low']:>9} {'':>8}"
     if width >= 100:
-        text += "     " + interval(float(m["accuracy"]), float(m["low"]), float(m["high"]), 24)
+        text += "  " + interval(float(m["accuracy"]), float(m["low"]), float(m["high"]), 24)
     about = f"{m['right']:,} of {m['n']:,} right: {m['accuracy']} (95 % interval {m['low']} to {m['high']})"
     about += f"\nsame answer as the teacher: {m['same_as_teacher']:,} of {m['compared']:,}"
     if "latency_ms" in m:

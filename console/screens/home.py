@@ -125,7 +125,7 @@ def run_job(words: list[str]) -> str:
     done = subprocess.run(
         words, capture_output=True, text=True, start_new_session=True, check=False, stdin=subprocess.DEVNULL
     )
-    if done.returncode in (0, 1):
+    if done.returncode == 0 or (done.returncode == 1 and not done.stderr):  # 1: done, and bad news
         return "done"
     return " — ".join(line.strip() for line in done.stderr.strip().splitlines()[-2:])[:300] or "failed"
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from console.screens.queue import Opened, QueueRoom, Row
+from console.screens.look import LookRoom
+from console.screens.queue import Opened, Row
 from console.widgets.detail import Section
 
 NEWEST = 2**40  # beyond any ledger: the last row
 
 
-class Ledger(QueueRoom):
+class Ledger(LookRoom):
     """Newest last, as they were written."""
 
     name_: ClassVar[str] = "ledger"

@@ -11,7 +11,7 @@ from console.widgets.detail import Detail, Section
 from console.widgets.frames import QuietScreen
 
 TOUR = """spiritsafe: may the small model replace the big one?
-You see this once. : then tour shows it again.
+You see this once; :tour shows it again.
 
 1  home (gh) is the run sheet: what was done, what it found, what is next.
 2  audit (ga): is the teacher's answer right? a ok, 1–9 bad and why (i lists the
@@ -23,8 +23,8 @@ You see this once. : then tour shows it again.
    Enter on a slice opens its disagreements.
 6  decision (gd): all the evidence on one page. Type :ship, :iterate or :kill.
 
-Arrows or j k move, Enter opens, q goes back. f filters (route = refund), / finds,
-] goes to the next that you have not judged, :17 to row 17.
+Arrows or j k move, Enter opens, q goes back. f filters, / finds, :17 goes to
+row 17, ] to the next that you have not judged.
 ? shows all keys of a screen. Nothing that you judged is ever lost.
 """
 

@@ -11,7 +11,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from console.screens.queue import Opened, QueueRoom
+from console.screens.look import LookRoom
+from console.screens.queue import Opened
 from console.screens.room import payload_of
 from console.text import cells, visible
 from console.widgets.detail import Range, Section
@@ -19,7 +20,7 @@ from store.errors import SpiritsafeError
 from store.queue_letters import letter
 
 
-class Review(QueueRoom):
+class Review(LookRoom):
     """A queue of subjects to judge."""
 
     def __init__(self) -> None:
@@ -54,10 +55,9 @@ class Review(QueueRoom):
     # ---- judging
     def action_judge(self, verdict: str, reason: int | None = None) -> None:
         """One key: the verdict is committed, then the next sample is shown."""
-        at = self.pager.painted
+        at = self._seen()
         found = self.details.get(at) if at is not None else None
-        seen = not self.detail_shown or self.detail.painted == (self.queue.get("id"), at)
-        if self.busy or at is None or at != self.pager.position or found is None or not seen:
+        if self.busy or at is None or at != self.pager.position or found is None:
             self.dropped += 1  # counted in the header with the next verdict
             return
         if self.home.read_only:
@@ -85,6 +85,16 @@ class Review(QueueRoom):
             failed=self._unjudged,
         )
 
+    def _seen(self) -> int | None:
+        """Which row stood on the screen when the key was pressed, with its detail where one is shown."""
+        if not self.detail_shown:
+            return self.pager.painted
+        key = self.detail.painted
+        if not isinstance(key, tuple) or key[0] != self.queue.get("id"):
+            return None
+        at = int(key[1])
+        return at if self.has_class("opened") or at == self.pager.painted else None
+
     def _before_judging(self, payload: dict[str, Any], found: dict[str, Any]) -> None:
         """For rooms whose verdict is bound to more."""
 
@@ -95,14 +105,13 @@ class Review(QueueRoom):
     def _judged(self, at: int, payload: dict[str, Any], found: dict[str, Any]) -> None:
         """Committed: mark it, go on."""
         self.busy = False
-        self.judged_now += 1
         if not found["mark"]:
+            self.judged_now += 1
             self.queue["reviewed"] += 1
             self.tally[payload["verdict"]] = self.tally.get(payload["verdict"], 0) + 1
         self.details.pop(at, None)
         self.pager.mark(at, letter(payload["verdict"], payload.get("reason")))
         self.header.show(self.heading())
-        self.home.keep_place()
         if at + 1 < self.pager.length:
             self.pager.jump(at + 1)
             if at + 1 in self.details:
@@ -110,6 +119,9 @@ class Review(QueueRoom):
         else:
             self.tell("that was the last row; [ goes to the previous one that you have not judged")
             self._fetch(at)
+        self.home.keep_place()
+        if found["mark"]:  # another verdict than before
+            self.home.work(self._tally, self._recounted)
 
     def _unjudged(self, error: SpiritsafeError) -> None:
         self.busy = False

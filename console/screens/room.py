@@ -288,6 +288,10 @@ class Room(QuietScreen[None]):
             payload = {"choice": choice, "reason": reason}
             home.work(lambda: home.store.act("why", home.project, payload), lambda _: self.tell("recorded"))
 
+    def jump_to(self, position: int) -> None:
+        """``:17``"""
+        self.pager.jump(position)
+
     def action_palette(self) -> None:
         """``:``"""
         names = [*actions.PLACES.values(), *actions.OUTCOMES, "project ", "quit", "help", "tour"]
@@ -302,7 +306,7 @@ class Room(QuietScreen[None]):
         digits = word.replace(",", "")
         by_id = {a.id: a for a in actions.of_screen(self.name_) if not a.takes_key}
         if digits.isdigit():
-            self.pager.jump(int(digits) - 1)
+            self.jump_to(int(digits) - 1)
         elif word in actions.PLACES.values():
             self.home.goto(word)
         elif word in actions.OUTCOMES:

@@ -10,6 +10,8 @@ from console.text import fit
 from console.widgets.detail import Section
 from store.errors import SpiritsafeError
 
+SHARE = 62  # percent of the width that the rows of a sheet have beside their detail, as in the app's style
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -36,6 +38,7 @@ class SheetRoom(Room):
     def __init__(self) -> None:
         super().__init__()
         self.sheet = Sheet("", "", [])
+        self.add_class("sheet")
 
     def ask_sheet(self, width: int) -> Sheet:
         """Ask the store; raise SpiritsafeError where something must come first."""
@@ -44,7 +47,7 @@ class SheetRoom(Room):
     def enter(self, **wanted: Any) -> None:
         """Load and show, the cursor where it was."""
         del wanted
-        width = self.app.size.width
+        width = self.app.size.width * (SHARE if self.has_class("wide") else 100) // 100
         self.home.work(lambda: self.ask_sheet(width), self.show_sheet, failed=self._nothing)
 
     def _nothing(self, error: SpiritsafeError) -> None:

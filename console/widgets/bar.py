@@ -16,7 +16,7 @@ class Bar(Widget):
 
     DEFAULT_CSS = "Bar { height: 1; background: transparent; }"
 
-    def __init__(self, style: Style, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, style: Style, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._style = style
         self.text = ""

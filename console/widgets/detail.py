@@ -118,7 +118,7 @@ class Detail(Widget, can_focus=True):
             super().__init__()
             self.key = key
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.key: Hashable = None
         self.view: View = "wrapped"
@@ -247,7 +247,7 @@ class Detail(Widget, can_focus=True):
             self.refresh()
             return
         regions = [
-            Region(0, y, max(1, _reach_of(old[y]), _reach_of(rows[y])), 1)
+            Region(0, y, max(1, _spoilt(old[y], width), _spoilt(rows[y], width)), 1)
             for y in range(height)
             if old[y] != rows[y] or not y  # the first line always: its frame tells which sample was seen
         ]
@@ -282,6 +282,12 @@ class Detail(Widget, can_focus=True):
         frame = app.frames.sent + 1 if isinstance(app, QuietApp) else 0
         if not self._drawn or self._drawn[-1] != (frame, self.key):
             self._drawn.append((frame, self.key))
+
+
+def _spoilt(segments: list[Segment], width: int) -> int:
+    """How far a line may reach on a terminal that measures wide and combining characters otherwise than we do."""
+    reach = _reach_of(segments)
+    return reach if reach == sum(len(segment.text) for segment in segments) else width
 
 
 def _reach_of(segments: list[Segment]) -> int:

@@ -65,7 +65,7 @@ class Pager(Widget, can_focus=True):
             """Let a newer move stand for this one."""
             return isinstance(message, Pager.Moved)
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's name
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self.source = 0
         self._windows: Windows[Any] = Windows(0)

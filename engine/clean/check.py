@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.clean.checks import Check, run_checks
+from engine.clean.checks import Check, Result, run_checks
 from engine.context import Context
 from engine.evaluate.answers import codes_of, decoded
 from engine.stages import as_mapping, option
 from store import read
 from store.errors import InputError
 from store.records import CheckResult
+
+OF_MEANING = frozenset({"number", "exact", "labels"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         rows = context.store.ask(read.OUTPUTS, project=context.project, model=model, split=None)
 
         def results(rows: list[read.OutputRow] = rows, model: str = model) -> Iterator[CheckResult]:
-            pairs = [(decoded(r.text, codes), r.reference) for r in rows]
-            for i, name, result in run_checks(pairs, checks):
+            for i, name, result in _results(rows, checks, codes):
                 passed[model, name] += result.passed
                 total[model, name] += 1
                 yield CheckResult(
@@ -65,3 +66,13 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     counts = [{"model": m, "check": c, "passed": passed[m, c], "total": n} for (m, c), n in total.items()]
     opened.close({"checks": counts})
     return {"checks": counts}
+
+
+def _results(
+    rows: list[read.OutputRow], checks: list[Check], codes: dict[str, str]
+) -> Iterator[tuple[int, str, Result]]:
+    """Checks of what an answer means see the label that a code stands for; checks of its form see what was written."""
+    meaning = [check for check in checks if check.kind in OF_MEANING]
+    form = [check for check in checks if check.kind not in OF_MEANING]
+    yield from run_checks([(decoded(r.text, codes), r.reference) for r in rows], meaning)
+    yield from run_checks([(r.text, r.reference) for r in rows], form)

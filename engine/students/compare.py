@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.context import Context
-from engine.evaluate.answers import Scorer, answered, written
+from engine.evaluate.answers import Scorer, answered, label_in, written
 from engine.stages import as_mapping, option
 from store import read
 from store.canonical import output_id_of
@@ -49,27 +49,26 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     answer, count = Counter(scorer.stated(text) for text in references).most_common(1)[0]
     text = next(r for r in references if scorer.stated(r) == answer)
     if scorer.metric.name == "label":
-        text = written(text.strip(), contract)
+        text = written(label_in(text, contract) or text.strip(), contract)
     told = {"kind": "majority", "over": counted, "answer": text[:200]}
-    if context.declared(params.name) not in (None, ("baseline", told)):
-        raise RuleError(f"there is another model {params.name} already", todo="Give this one another --name.")
+    name = _name(context, params.name, told)
     result = {
-        "model": params.name,
+        "model": name,
         "answer": text[:200],
         "count": count,
         "of": len(references),
         "counted_over": counted,
     }
-    given = {prompt_id for prompt_id, _ in answered(context, params.name, None)}
+    given = {prompt_id for prompt_id, _ in answered(context, name, None)}
     missing = [m for m in members if m.prompt_id not in given]
     if not missing:
         return result | {"outputs": 0}
-    context.declare(params.name, "baseline", told)
+    context.declare(name, "baseline", told)
     opened = context.open("baselines", dict(as_mapping(params)), {"set": frozen.result["set_sha256"]})
     opened.add(
         "output",
         (
-            Output(0, 0, m.arrival_key, m.prompt_id, output_id_of(m.prompt_id, params.name, 0, text), params.name, 0,
+            Output(0, 0, m.arrival_key, m.prompt_id, output_id_of(m.prompt_id, name, 0, text), name, 0,
                    text, "stop", None, None, None, None, None)
             for m in missing
         ),
@@ -77,3 +76,15 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     result["outputs"] = len(missing)
     opened.close(result)
     return result
+
+
+def _name(context: Context, wanted: str, told: dict[str, Any]) -> str:
+    """The baseline's name: another model that has it keeps it, and the default gets a number behind it.
+
+    Raises RuleError where a name was chosen and another model has it.
+    """
+    names = [wanted, *(f"{wanted}-{i}" for i in range(2, 100))] if wanted == MAJORITY else [wanted]
+    for name in names:
+        if context.declared(name) in (None, ("baseline", told)):
+            return name
+    raise RuleError(f"there is another model {wanted} already", todo="Give this one another --name.")

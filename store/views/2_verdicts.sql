@@ -12,7 +12,7 @@ select * exclude (live) from verdict where live
 qualify row_number() over (partition by project, queue, subject, actor order by seq desc) = 1;
 
 create or replace view comment as
-select e.project, e.seq, e.actor, e.at_us, e.payload->>'subject' as subject, e.payload->>'text' as text
+select e.project, e.seq, e.actor || coalesce('/' || e.claimed, '') as actor, e.at_us, e.payload->>'subject' as subject, e.payload->>'text' as text
 from event e
 where e.kind = 'comment' and not exists (
     select 1 from undo_event u

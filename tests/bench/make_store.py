@@ -10,6 +10,7 @@ exist. Everything comes from the seed; ids are hashes as everywhere.
 from __future__ import annotations
 
 import argparse
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,10 +29,11 @@ if TYPE_CHECKING:
 
 PROJECT, TEACHER, STUDENT, METRIC = "bench", "teacher-xl", "student-s", "exact"
 BATCH = 20_000
-WORDS = (
+WORDS = re.findall(
+    r"\w+",
     "refund invoice parcel account password delivery tariff cancel customer order agent please morning the a of "
-    "and with my your not yet again number letter card charge twice since monday app phone support answer cannot"
-).split()
+    "and with my your not yet again number letter card charge twice since monday app phone support answer cannot",
+)
 TIERS = ("basic", "basic", "basic", "basic", "plus", "plus", "gold", "vip")
 FILE_ID = content_id("bench")
 
@@ -81,7 +83,9 @@ def _batch(run: Run, rng: Generator, sentences: list[str], count: int, models: l
         start = run.next_seq("output")
         output_keys[model] = range(key_of(run.run_no, start), key_of(run.run_no, start + count))
         answers = list(_texts(rng, sentences, count, 1, 9))
-        run.add_table("output", _outputs(run, rng, output_keys[model], keys, ids, model, answers))
+        run.add_table(
+            "output", _outputs(run, rng, output_keys[model], keys, ids, model=model, answers=answers)
+        )
     if len(models) > 1:
         right = rng.random((2, count)) < np.array([[0.9], [0.86]])
         for row, model in enumerate(models):
@@ -117,7 +121,7 @@ def _arrivals(run: Run, rng: Generator, keys: range, prompts: list[str], ids: li
 
 
 def _outputs(
-    run: Run, rng: Generator, keys: range, arrivals: range, ids: list[str], model: str, answers: list[str]
+    run: Run, rng: Generator, keys: range, arrivals: range, ids: list[str], *, model: str, answers: list[str]
 ) -> pa.Table:
     count = len(answers)
     values = {

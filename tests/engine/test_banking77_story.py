@@ -1,8 +1,12 @@
 """banking77 from an empty folder to a verified decision, through the `spiritsafe` command and a real endpoint.
 
-The teacher (label_server.py, trained on half A) answers 1,000 prompts of half B and the 3,080 test prompts over
-HTTP with the log-probabilities of its top 20 labels; students are trained on what it said. Near-duplicates are
-kept in the dataset (--keep-duplicates), because the reference figures were measured on plain draws.
+The teacher (label_server.py, trained on half A) answers 1,000 prompts of half B and every second test prompt (1,540) over
+HTTP with the log-probabilities of its top 20 labels; students are trained on what it said. The 1,000 are those
+that test_banking77_reference.py draws.
+
+The reference figures were measured on plain draws, so their dataset is frozen with --keep-duplicates after a
+pass that only looks for all but identical texts. With the ordinary pass (0.7) a twelfth of the pool turns out to
+be near-duplicates of test prompts and is left out, and the same student is a point or two worse.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ import csv
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.engine.label_server import LabelServer, LabelTeacher, Manners, halves, rows_of
@@ -36,11 +41,23 @@ def short_lived_hubs() -> Iterator[None]:
         yield
 
 
+class Prepared(LabelTeacher):
+    """The teacher with its answers worked out in one go: the same log-probabilities, a tenth of the time."""
+
+    def __init__(self, taught: LabelTeacher, texts: list[str]) -> None:
+        self.labels, self.codes = taught.labels, taught.codes
+        self._rows = dict(zip(texts, taught.log_probabilities(texts), strict=True))
+
+    def log_probabilities(self, texts: Sequence[str]) -> Any:
+        return [self._rows[text] for text in texts]
+
+
 @pytest.fixture(scope="module")
 def teacher() -> LabelTeacher:
     texts, labels = rows_of(DATA / "banking77_train.csv")
     half_a, _ = halves(len(texts), seed=13)
-    return LabelTeacher([texts[i] for i in half_a], [labels[i] for i in half_a])
+    taught = LabelTeacher([texts[i] for i in half_a], [labels[i] for i in half_a])
+    return Prepared(taught, [text for text, _ in pool(SAMPLES) + asked()])
 
 
 def contract_of(teacher: LabelTeacher, *, classes: int | None = None) -> str:
@@ -69,7 +86,7 @@ top_logprobs = 20
 level = "0.95"
 margin = 0.03
 minimum_n = 200
-attempts = 2
+attempts = 3
 [[gate.slice]]
 name = "short prompts"
 where = "len(prompt) < 40"
@@ -86,14 +103,26 @@ options = {{ pattern = "^[a-z][0-9][0-9]$" }}
 """
 
 
-def write_pool(path: Path, size: int) -> Path:
-    """``size`` texts of half B (the first under its seed) as a CSV."""
+def pool(size: int) -> list[tuple[str, str]]:
+    """The first ``size`` (text, label) of half B in the order in which seed 1 draws them."""
     texts, labels = rows_of(DATA / "banking77_train.csv")
     _, half_b = halves(len(texts), seed=13)
+    order = np.random.default_rng(1).permutation(len(half_b))[:size]
+    return [(texts[half_b[i]], labels[half_b[i]]) for i in order]
+
+
+def asked() -> list[tuple[str, str]]:
+    """Every second (text, label) of the test file: twenty of each label."""
+    texts, labels = rows_of(DATA / "banking77_test.csv")
+    return list(zip(texts, labels, strict=True))[1::2]
+
+
+def write(path: Path, rows: list[tuple[str, str]]) -> Path:
+    """Texts and labels as a CSV."""
     with path.open("w", newline="", encoding="utf-8") as lines:
         writer = csv.writer(lines)
         writer.writerow(["text", "category"])
-        writer.writerows((texts[i], labels[i]) for i in half_b[:size])
+        writer.writerows(rows)
     return path
 
 
@@ -103,8 +132,8 @@ def start(shell: Shell, folder: Path, teacher: LabelTeacher, size: int) -> None:
     (folder / "contract.toml").write_text(contract_of(teacher))
     assert shell.refused("generate", code=4).endswith("has no locked contract")
     shell("contract", "lock", folder / "contract.toml")
-    pool = write_pool(folder / "pool.csv", size)
-    shell("import", pool, "--prompt", "text", "--reference", "category", "--split", "train")
+    drawn = write(folder / "pool.csv", pool(size))
+    shell("import", drawn, "--prompt", "text", "--reference", "category", "--split", "train")
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +144,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, teacher: LabelTeacher) -> It
     told: dict[str, Any] = {"shell": shell, "folder": folder}
     try:
         start(shell, folder, teacher, SAMPLES)
-        test = DATA / "banking77_test.csv"
+        test = write(folder / "test.csv", asked())
         shell("import", test, "--prompt", "text", "--reference", "category", "--split", "test")
         told["train too early"] = shell.refused("train", code=4)
         told["evaluation"] = shell("evaluation", "freeze")
@@ -126,11 +155,14 @@ def story(tmp_path_factory: pytest.TempPathFactory, teacher: LabelTeacher) -> It
             told["stats"] = server.stats.told()
         told["check"] = shell("check")
         told["no dedup yet"] = shell.refused("dataset", "freeze", code=4)
-        told["dedup"] = shell("dedup")
-        told["coverage"] = shell("coverage")
-        told["dataset"] = shell("dataset", "freeze", "--keep-duplicates")
+        shell("dedup", "--threshold", 0.99)
+        shell("dataset", "freeze", "--keep-duplicates")
         for mode in ("hard", "soft"):
             told[mode] = shell("train", "--mode", mode, "--limit", SAMPLES)
+        told["dedup"] = shell("dedup")
+        told["coverage"] = shell("coverage")
+        told["dataset"] = shell("dataset", "freeze")
+        told["clean"] = shell("train", "--mode", "soft", "--name", "clean")
         told["evaluate"] = shell("evaluate")
         told["gate"] = shell("gate", code=1)
         told["decide"] = shell("decide", "kill", "--why", "a thousand samples are too few")
@@ -142,7 +174,8 @@ def story(tmp_path_factory: pytest.TempPathFactory, teacher: LabelTeacher) -> It
 
 
 def test_the_endpoint_was_asked_each_prompt_once(story: dict[str, Any]) -> None:
-    assert story["generate"]["answered"] == SAMPLES + 3080 - (SAMPLES + 3080 - story["generate"]["called"])
+    prompts = story["dedup"]["prompt"]["texts"]
+    assert story["generate"]["called"] == story["generate"]["answered"] == prompts > 2500
     assert story["generate"]["failed"] == 0
     assert story["again"]["called"] == story["again"]["answered"] == 0
     assert story["stats"]["repeated"] == 0
@@ -162,6 +195,7 @@ def test_teacher_and_students_reach_the_reference_and_soft_wins_by_four_points(
     assert hard == pytest.approx(0.668, abs=0.015)
     assert soft == pytest.approx(0.738, abs=0.015)
     assert soft >= hard + 0.04
+    assert soft - 0.05 < accuracy["clean"] < soft  # without near-duplicates of the test prompts
     assert accuracy["majority"] < 0.05
 
 
@@ -176,8 +210,12 @@ def test_no_prompt_of_the_evaluation_set_nor_a_near_duplicate_of_one_is_in_the_d
     )
     assert leaked["rows"] == [[0]]
     dropped = story["dataset"]["dropped"]
-    assert story["dataset"]["samples"] + sum(dropped.values()) == story["dedup"]["prompt"]["texts"] - 3080
-    assert set(dropped) <= {"near-duplicate of the evaluation set"}
+    assert (
+        story["dataset"]["samples"] + sum(dropped.values())
+        == story["dedup"]["prompt"]["texts"] - story["evaluation"]["prompts"]
+    )
+    assert dropped["near-duplicate of the evaluation set"] > 20
+    assert story["clean"]["samples"] == story["dataset"]["samples"] < story["soft"]["samples"]
 
 
 def test_the_student_is_timed_and_its_latency_is_of_milliseconds(story: dict[str, Any]) -> None:
@@ -189,7 +227,7 @@ def test_the_student_is_timed_and_its_latency_is_of_milliseconds(story: dict[str
 def test_the_gate_fails_and_the_record_verifies(story: dict[str, Any]) -> None:
     assert story["gate"]["gate"]["judgement"] == "fail"
     assert story["gate"]["protocol"] == {
-        "attempts_spent": 2, "attempts_allowed": 2, "unanswered": 0, "holds": True,
+        "attempts_spent": 3, "attempts_allowed": 3, "unanswered": 0, "holds": True,
     }  # fmt: skip
     assert story["verify"]["sound"]
     assert "no closed 'evaluation' run" in story["train too early"]
@@ -198,27 +236,27 @@ def test_the_gate_fails_and_the_record_verifies(story: dict[str, Any]) -> None:
 
 def test_the_same_student_is_not_trained_twice_and_a_name_stands_for_one(story: dict[str, Any]) -> None:
     shell = story["shell"]
-    assert "this very student" in shell.refused("train", "--mode", "hard", "--limit", SAMPLES, code=4)
+    assert "this very student" in shell.refused("train", "--mode", "soft", code=4)
     assert "already" in shell.refused("train", "--name", story["soft"]["model"], code=4)
 
 
 def test_a_killed_run_asks_no_answered_prompt_again(tmp_path: Path, teacher: LabelTeacher) -> None:
     shell = Shell(tmp_path / "k.duckdb")
     try:
-        start(shell, tmp_path, teacher, 200)
+        start(shell, tmp_path, teacher, 120)
         with LabelServer(teacher, Manners(delay_s=0.05)) as server:
             words = ("generate", "--endpoint", server.base_url, "--in-flight", 4)
             run = shell.apart(*words)
-            wait_for(server, 60)
+            wait_for(server, 40)
             run.kill()
             run.communicate()
             answered = server.stats.told()["answered"]
-            assert 60 <= answered < 200
+            assert 40 <= answered < 120
             again = shell(*words)
-            assert again["answered"] == 200
+            assert again["answered"] == 120
             assert again["replayed"] >= answered - 4
             assert server.stats.told()["repeated"] <= 4  # those in flight when it was killed
-        assert shell("sql", "select count(*), count(distinct prompt_id) from outputs")["rows"] == [[200, 200]]
+        assert shell("sql", "select count(*), count(distinct prompt_id) from outputs")["rows"] == [[120, 120]]
     finally:
         shell.close()
 

@@ -1,0 +1,106 @@
+"""Opening a store's file: settings that shut every door, numbered schema files, views."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from store import acts
+from store.canonical import digest
+from store.errors import StoreError
+from store.rows import one_value
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+SCHEMA_VERSION = 1
+# Evidence: large transactions bypass the log, and a checkpoint of a large log stalls acts; a small one is brief.
+CHECKPOINT_THRESHOLD = "64MB"
+
+
+def open_file(path: Path) -> DuckDBPyConnection:
+    """Open with every door shut: no other file, no extension, no variable of this process.
+
+    Raises StoreError for what is no DuckDB file, is damaged, not readable, or open elsewhere.
+    """
+    config: dict[str, Any] = {
+        "enable_external_access": "false",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "checkpoint_threshold": CHECKPOINT_THRESHOLD,
+    }
+    try:
+        connection = duckdb.connect(str(path), config=config)
+    except duckdb.Error as error:
+        raise _unopened(path, str(error)) from error
+    connection.execute("set python_enable_replacements=false")
+    connection.execute("attach ':memory:' as scratch")
+    return connection
+
+
+def _unopened(path: Path, text: str) -> StoreError:
+    what = text.splitlines()[0]
+    if "Could not set lock" in text:
+        return StoreError(
+            "is open in another process", where=str(path), todo="Close it there: one process holds a store."
+        )
+    if "Permission denied" in text or "Read-only file system" in text:
+        return StoreError(
+            "may not be written by you", where=str(path), todo="A store needs a folder of yours."
+        )
+    if "not a valid DuckDB database" in text:
+        return StoreError("is no spiritsafe store", where=str(path), todo="Name another file with --store.")
+    return StoreError(
+        f"cannot be opened, it may be damaged: {what}", where=str(path), todo="Restore it from a backup."
+    )
+
+
+def migrate(con: DuckDBPyConnection, path: Path, owner: str) -> int:
+    """Bring schema and views up to date, in one transaction; the schema's version. ``owner`` owns a new store.
+
+    Raises StoreError where the file is somebody else's database, of a newer version, or damaged.
+    """
+    try:
+        return _migrated(con, path, owner)
+    except duckdb.Error as error:
+        raise _unopened(path, str(error)) from error
+
+
+def _migrated(con: DuckDBPyConnection, path: Path, owner: str) -> int:
+    mine = "from duckdb_tables() where database_name = current_database()"
+    fresh = not one_value(con, f"select count(*) {mine} and table_name = 'meta'")
+    if fresh and one_value(con, f"select count(*) {mine}"):
+        raise StoreError(
+            "is a DuckDB file, but no spiritsafe store", where=str(path), todo="Name another file."
+        )
+    found = 0 if fresh else int(one_value(con, "select value from meta where key = 'schema'") or 0)
+    if found > SCHEMA_VERSION:
+        raise StoreError(
+            f"was written by a newer spiritsafe (schema {found}, this one knows {SCHEMA_VERSION})",
+            where=str(path),
+            todo="Upgrade spiritsafe.",
+        )
+    con.execute("begin")
+    for number in range(found + 1, SCHEMA_VERSION + 1):
+        con.execute((files("store.schema") / f"{number:04}.sql").read_text())
+    if fresh:
+        con.execute("insert into meta values ('store_id', ?), ('owner', ?)", [acts.new_id(), owner])
+    if found < SCHEMA_VERSION:
+        _set(con, "schema", str(SCHEMA_VERSION))
+    views = "\n".join(
+        file.read_text()
+        for file in sorted(files("store.views").iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".sql")
+    )
+    if digest(views.encode()) != one_value(con, "select value from meta where key = 'views'"):
+        con.execute(views)
+        _set(con, "views", digest(views.encode()))
+    con.execute("commit")
+    return SCHEMA_VERSION
+
+
+def _set(con: DuckDBPyConnection, key: str, value: str) -> None:
+    con.execute("insert or replace into meta values (?, ?)", [key, value])

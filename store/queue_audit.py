@@ -1,0 +1,94 @@
+"""The audit queue: the outputs of one model, in the order they came."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from store.grammar import Column
+from store.queue_kind import (
+    HEAD,
+    MINE,
+    PROMPT,
+    Kind,
+    Member,
+    Search,
+    Seen,
+    Shown,
+    View,
+    by_key,
+    prompt_detail,
+    prompt_heads,
+)
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_OUTPUT = (
+    "output_id", "arrival_key", "model", "text", "finish_reason", "tokens_out", "latency_us", "logprobs",
+)  # fmt: skip
+
+
+def _subjects(cursor: DuckDBPyConnection, members: Sequence[Member]) -> list[str]:
+    found = by_key(cursor, "output", "output_key", ["output_id"], [key for key, _ in members])
+    return [found[key][0] for key, _ in members]
+
+
+def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> list[Shown]:
+    del view
+    columns = ("output_id", "arrival_key", f"left(text, {HEAD})")
+    outputs = by_key(cursor, "output", "output_key", columns, [key for key, _ in members])
+    prompts = prompt_heads(cursor, [row[1] for row in outputs.values()])
+    return [Shown(outputs[key][0], (prompts[outputs[key][1]], outputs[key][2])) for key, _ in members]
+
+
+def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
+    del view
+    row = by_key(cursor, "output", "output_key", _OUTPUT, [member[0]])[member[0]]
+    output = dict(zip(_OUTPUT, row, strict=True))
+    revealed = seen(output["output_id"])
+    prompt = prompt_detail(cursor, output.pop("arrival_key"), revealed=revealed)
+    checks = None
+    if revealed:
+        checks = cursor.execute(
+            "select c.name, c.passed, c.detail from check_result c join closed_run r using (run_no)"
+            " where c.output_key = ? and c.output_id = ? order by c.check_key",
+            [member[0], output["output_id"]],
+        ).fetchall()
+    else:
+        output["model"] = output["latency_us"] = None
+    return {"subject": output["output_id"], "prompt": prompt, "outputs": [output], "checks": checks}
+
+
+KIND = Kind(
+    keys="o.output_key, null::bigint",
+    source="from output o join arrival a using (arrival_key)"
+    " {mine} where o.run_no in (select run_no from closed_run where project = ?) and o.model = ?",
+    values=lambda spec: [spec.project, spec.model],
+    order="o.output_key",
+    subject="o.output_id",
+    columns=PROMPT | MINE | {"output": Column("o.text", "text"), "tokens": Column("o.tokens_out", "number")},
+    open_columns={
+        "source": Column("a.source", "text"),
+        "latency_ms": Column("o.latency_us / 1000.0", "number"),
+        "checked": Column(
+            "(select bool_and(c.passed) from check_result c join closed_run r using (run_no)"
+            " where c.output_key = o.output_key)",
+            "bool",
+        ),
+    },
+    metadata="a.metadata",
+    # Bounds are stated twice over, since only they let the scans skip what lies outside of this stretch.
+    search=Search(
+        "with q as materialized ({source}), o as materialized (select q.pos, f.arrival_key, f.text"
+        "   from q join output f on f.output_key = q.key"
+        "   where f.output_key between (select min(key) from q) and (select max(key) from q))"
+        " select {best}(o.pos) from o join arrival a using (arrival_key)"
+        " where arrival_key between (select min(arrival_key) from o) and (select max(arrival_key) from o)"
+        " and ({found})",
+        ("o.text", "a.text"),
+    ),
+    subjects=_subjects,
+    rows=_rows,
+    detail=_detail,
+)

@@ -1,0 +1,136 @@
+"""What every kind of queue is made of: its specification, its members, its columns, its rows and details.
+
+Members are (key, other) pairs of packed keys in order; windows and details fetch their rows by key, so that
+zone maps prune the scan. A blind queue names no column that tells the source of an output, and its details
+hold none until the caller has judged the subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from store.grammar import Column
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+HEAD = 240  # characters of a text that a list row can show
+
+Rows = dict[int, tuple[Any, ...]]
+Member = tuple[int, int | None]
+Seen = Callable[[str], bool]  # whether everything of a subject may be seen
+
+
+class QueueSpec(msgspec.Struct, frozen=True):
+    """What a queue is of. ``filter`` and ``sort`` are in the grammar; ``seed`` > 0 draws a random order."""
+
+    kind: str
+    project: str
+    filter: str = ""
+    sort: str = ""
+    seed: int = 0
+    blind: bool = True
+    model: str = ""  # audit: whose outputs; disagreements: the student
+    teacher: str = ""  # disagreements
+    metric: str = ""  # disagreements
+    run_id: str = ""  # duplicates, disagreements: which run
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A queue as one reviewer looks at it; ``salt`` is the store's, so that nobody chooses his own sides."""
+
+    spec: QueueSpec
+    reviewer: str
+    salt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A list row before the marks: its subject and its cells."""
+
+    subject: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Where ``/`` looks: ``{best}`` (min or max) position of ``{source}`` (pos, key, other) where text is ``{found}``."""
+
+    sql: str
+    texts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of queue; every SQL text takes ``?`` parameters only."""
+
+    keys: str  # SQL of a member's key and other
+    source: str  # from … where …, with {mine} where verdicts may be joined; a filter is and-ed behind it
+    values: Callable[[QueueSpec], list[Any]]
+    order: str  # default order; named, because it is also what makes import order cheap
+    subject: str  # SQL of the id that verdicts name, over the tables of ``source``
+    columns: Mapping[str, Column]
+    search: Search
+    subjects: Callable[[DuckDBPyConnection, Sequence[Member]], list[str]]
+    rows: Callable[[DuckDBPyConnection, View, Sequence[Member]], list[Shown]]
+    detail: Callable[[DuckDBPyConnection, View, Member, Seen], dict[str, Any]]
+    open_columns: Mapping[str, Column] = field(default_factory=dict)  # only where the queue is not blind
+    metadata: str | None = None  # SQL of the metadata that further names are looked up in
+    drawn: bool = True  # whether a seed gives it a random order
+    secret: bool = True  # whether a blind one has anything to hide
+
+
+# What a filter may say of the caller's own verdicts: ``m`` is joined where such a name is used.
+REVIEWED = {"reviewed": Column("m.subject is not null", "bool")}
+REASON = {"reason": Column("m.reason", "number")}
+MINE = (
+    REVIEWED
+    | REASON
+    | {
+        "flagged": Column("coalesce(m.verdict = 'bad', false)", "bool"),
+        "unsure": Column("coalesce(m.verdict = 'unsure', false)", "bool"),
+        "verdict": Column("m.verdict", "text"),
+    }
+)
+# … and of the arrival ``a``.
+PROMPT = {
+    "prompt": Column("a.text", "text"),
+    "text": Column("a.text", "text"),
+    "reference": Column("a.reference", "text"),
+    "split": Column("a.split", "text"),
+}
+
+
+def by_key(
+    cursor: DuckDBPyConnection, table: str, key: str, columns: Iterable[str], keys: Iterable[int]
+) -> Rows:
+    """Rows of ``table`` by packed key. Bounds first (zone maps), then membership unless the keys are a range."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    sql = f"select {key}, {', '.join(columns)} from {table} where {key} between ? and ?"  # noqa: S608 - our names only
+    values: list[Any] = [wanted[0], wanted[-1]]
+    if wanted[-1] - wanted[0] + 1 != len(wanted):
+        sql += f" and {key} in (select unnest(?::bigint[]))"
+        values.append(wanted)
+    return {row[0]: row[1:] for row in cursor.execute(sql, values).fetchall()}
+
+
+_ARRIVAL = ("text", "messages", "reference", "source", "split", "metadata", "prompt_id", "file_row")
+
+
+def prompt_heads(cursor: DuckDBPyConnection, keys: Iterable[int]) -> dict[int, str]:
+    """The first characters of prompts by arrival key."""
+    found = by_key(cursor, "arrival", "arrival_key", [f"left(text, {HEAD})"], keys)
+    return {key: row[0] for key, row in found.items()}
+
+
+def prompt_detail(cursor: DuckDBPyConnection, key: int, *, revealed: bool) -> dict[str, Any]:
+    """Everything of an arrival; its source only once revealed."""
+    found = dict(zip(_ARRIVAL, by_key(cursor, "arrival", "arrival_key", _ARRIVAL, [key])[key], strict=True))
+    return found if revealed else found | {"source": None}

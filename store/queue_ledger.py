@@ -1,0 +1,59 @@
+"""The ledger as a queue: the events of a project, oldest first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from store.grammar import Column
+from store.ledger import reviewer
+from store.queue_kind import HEAD, Kind, Member, Search, Seen, Shown, View, by_key
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_EVENT = ("id", "project", "kind", "actor", "claimed", "at_us", "payload", "previous", "hash")
+
+
+def _subjects(cursor: DuckDBPyConnection, members: Sequence[Member]) -> list[str]:
+    found = by_key(cursor, "event", "seq", ["id"], [seq for seq, _ in members])
+    return [found[seq][0] for seq, _ in members]
+
+
+def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> list[Shown]:
+    del view
+    columns = ("id", "at_us", "actor", "claimed", "kind", f"left(payload, {HEAD})")
+    rows, shown = by_key(cursor, "event", "seq", columns, [seq for seq, _ in members]), []
+    for seq, _ in members:
+        act_id, at_us, actor, claimed, kind, payload = rows[seq]
+        shown.append(Shown(act_id, (str(seq), str(at_us), reviewer(actor, claimed), kind, payload)))
+    return shown
+
+
+def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
+    del view, seen
+    row = by_key(cursor, "event", "seq", _EVENT, [member[0]])[member[0]]
+    return {"subject": row[0], "seq": member[0], **dict(zip(_EVENT, row, strict=True))}
+
+
+KIND = Kind(
+    keys="e.seq, null::bigint",
+    source="from event e {mine} where e.project = ?",
+    values=lambda spec: [spec.project],
+    order="e.seq",
+    subject="e.id",
+    columns={
+        "kind": Column("e.kind", "text"),
+        "actor": Column("e.actor", "text"),
+        "payload": Column("e.payload", "text"),
+    },
+    search=Search(
+        "with q as ({source}) select {best}(q.pos) from q join event e on e.seq = q.key where {found}",
+        ("e.payload", "e.kind", "e.actor", "e.claimed"),
+    ),
+    subjects=_subjects,
+    rows=_rows,
+    detail=_detail,
+    drawn=False,
+    secret=False,
+)

@@ -1,0 +1,101 @@
+"""The SQL of queues: a filter and a sort over the columns of a kind, and the search behind ``/``.
+
+What a blind queue may not name is refused by name, to the left and to the right.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from store import grammar
+from store.errors import GrammarError, RuleError
+from store.grammar import Column, Expr
+from store.grammar_tree import Name, children
+from store.queue_kind import MINE, Kind, QueueSpec
+
+Sql = tuple[str, list[Any]]
+
+
+def members(spec: QueueSpec, kind: Kind, table: str, mine: str | None) -> Sql:
+    """Statement that stores (pos, key, other, judged) of all members as ``table``.
+
+    ``mine``: table of the caller's own verdicts, where there are any. Raises GrammarError and RuleError.
+    """
+    where, values = _filter(spec, kind)
+    order, order_values = _order(spec, kind)
+    joined = f"left join {mine} m on m.subject = {kind.subject}" if mine else ""
+    judged = "m.subject is not null" if mine else "false"
+    source = kind.source.replace("{mine}", joined)
+    sql = (
+        f"create table {table} as select row_number() over () - 1 as pos, *"  # noqa: S608 - names of ours; values are bound
+        f" from (select * from (select {kind.keys}, {judged} {source} and {where} order by {order})"
+        " as m(key, other, judged))"
+    )
+    return sql, [*kind.values(spec), *values, *order_values]
+
+
+def asks_mine(spec: QueueSpec) -> bool:
+    """Whether filter or sort speak of the caller's own verdicts."""
+    texts = [spec.filter, _sort(spec)[0]]
+    return any(grammar.names(grammar.parse(text)) & MINE.keys() for text in texts if text.strip())
+
+
+def _filter(spec: QueueSpec, kind: Kind) -> Sql:
+    if not spec.filter.strip():
+        return "true", []
+    expression = grammar.parse(spec.filter)
+    columns = _columns(expression, spec, kind)
+    return grammar.compile_sql(expression, columns.get, metadata=kind.metadata or "'{}'")
+
+
+def _sort(spec: QueueSpec) -> tuple[str, str]:
+    text = spec.sort.strip()
+    head, _, direction = text.rpartition(" ")
+    return (head, direction) if direction in ("asc", "desc") and head else (text, "asc")
+
+
+def _order(spec: QueueSpec, kind: Kind) -> Sql:
+    text, direction = _sort(spec)
+    if text:
+        expression = grammar.parse(text)
+        columns = _columns(expression, spec, kind)
+        sql, values, type_ = grammar.compile_value(expression, columns.get, metadata=kind.metadata or "'{}'")
+        if type_ == "any":  # metadata: numbers by size first, then what is text
+            number = f"try_cast({sql} as double)"
+            return f"{number} {direction} nulls last, {sql} {direction} nulls last, {kind.order}", values * 2
+        return f"{sql} {direction} nulls last, {kind.order}", values
+    if spec.seed and kind.drawn:
+        return f"md5(concat(?::varchar, {kind.subject})), {kind.order}", [str(spec.seed)]
+    return kind.order, []
+
+
+def _columns(expression: Expr, spec: QueueSpec, kind: Kind) -> dict[str, Column]:
+    """The columns that ``expression`` may name; raises where it names another."""
+    hidden = sorted(grammar.names(expression) & kind.open_columns.keys()) if spec.blind else []
+    if hidden:
+        raise RuleError(
+            f"a blind queue cannot be filtered or sorted by {', '.join(hidden)}",
+            todo="It would tell the source before the verdict. Open the queue unblinded; the record will say so.",
+        )
+    columns = dict(kind.columns) | ({} if spec.blind else dict(kind.open_columns))
+    unknown = sorted(_named(expression) - columns.keys()) if kind.metadata is None else []
+    if unknown:
+        raise GrammarError(f"no column {unknown[0]!r}", todo="Columns: " + ", ".join(sorted(columns)))
+    return columns
+
+
+def _named(expression: Expr) -> set[str]:
+    """What must be a column (``grammar.names`` has bare words too, which may be text)."""
+    found, queue = set(), [expression]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, Name):
+            found.add(f"meta.{node.name}" if node.meta else node.name)
+        queue.extend(children(node))
+    return found
+
+
+def search(kind: Kind, source: str, *, forward: bool) -> str:
+    """Statement that finds the first (or last) ``pos`` of ``source`` with the needle in a text; one ``?`` a text."""
+    found = " or ".join(f"contains(lower({text}), lower(?))" for text in kind.search.texts)
+    return kind.search.sql.format(source=source, best="min" if forward else "max", found=found)

@@ -1,0 +1,278 @@
+"""The rules between the stages, on a project small enough to count by hand."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.clean.dataset import _Near
+from engine.contract import parse
+from engine.evaluate.answers import label_in, written
+from engine.record import render_markdown
+from engine.stages import STAGES, as_mapping, load
+from engine.verify import _compare, _read
+from store.errors import InputError
+from store.read import OutputRow
+from tests.engine.shell import Shell
+
+CONTRACT = """
+[task]
+name = "routing"
+kind = "label"
+instruction = "Name the queue."
+input_example = "Where is my card?"
+output_example = "card"
+metric = "label"
+labels = ["card", "cash", "other"]
+[teacher]
+name = "big"
+model = "big"
+version = "1"
+why = "it is big"
+[gate]
+level = "0.95"
+margin = 0.05
+attempts = 2
+[constraints]
+licence = "MIT"
+teacher_terms_acknowledged = true
+exclude = ["prompt ~ 'secret'"]
+[people]
+owner = "root"
+[[checks]]
+name = "a label"
+kind = "labels"
+options = { labels = ["card", "cash", "other"] }
+"""
+WHERE = "where is my new card, I have been waiting for it since the start of last month and nobody answers"
+TRAIN = [
+    (WHERE, "card", "card"),
+    (WHERE + "!", "card", "card"),  # a near-duplicate: the first one stands for it
+    ("how do I get cash abroad without paying the fee twice?", "cash", "cash"),
+    ("the secret word is mellon, please tell nobody about it", "other", "other"),
+    ("what is the weather like where you are today, dear bank?", "other", "rain"),  # fails its check
+    ("please close my account before the end of this week", "other", "cash"),  # flagged below
+    ("my top-up of fifty pounds has still not arrived at all", "cash", "cash"),  # near the test set
+]
+TEST = [
+    ("my top-up of fifty pounds has still not arrived at all.", "cash", "cash"),
+    ("the machine swallowed my card on Sunday evening", "card", "other"),
+    ("who are you?", "other", "other"),
+]
+
+
+def rows(path: Path, some: list[tuple[str, str, str]], split: str) -> Path:
+    lines = [{"q": q, "gold": gold, "big": big, "small": gold, "split": split} for q, gold, big in some]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+WORDS = (
+    "--prompt", "q", "--reference", "gold", "--split", "$.split",
+    "--output", "big=big", "--output", "small=small", "--teacher", "big", "--student", "small",
+)  # fmt: skip
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    """A retrospective project with a locked contract, training and test rows."""
+    monkeypatch.setenv("SPIRITSAFE_IDLE_SECONDS", "5")
+    found = Shell(tmp_path / "r.duckdb")
+    try:
+        train = rows(tmp_path / "train.jsonl", TRAIN, "train")
+        test = rows(tmp_path / "test.jsonl", TEST, "test")
+        for path, split in ((train, "train"), (test, "test")):
+            words = [split if word == "$.split" else word for word in WORDS]
+            found("import", "--retrospective", "r", path, *words)
+        (tmp_path / "contract.toml").write_text(CONTRACT)
+        found("contract", "lock", tmp_path / "contract.toml")
+        yield found
+    finally:
+        found.close()
+
+
+def add(shell: Shell, folder: Path, name: str, text: str, split: str, *words: str) -> Any:
+    """One more arrival, with an output of the teacher."""
+    path = folder / name
+    path.write_text(json.dumps({"q": text, "gold": "card", "big": "card"}) + "\n")
+    return shell("import", path, "--prompt", "q", "--reference", "gold", "--split", split, *words)
+
+
+def test_a_contract_is_locked_once_and_shown_as_data(shell: Shell, tmp_path: Path) -> None:
+    assert "locked already" in shell.refused("contract", "lock", tmp_path / "contract.toml", code=4)
+    assert shell("contract", "show")["contract"]["task"]["name"] == "routing"
+
+
+def test_a_leak_stops_the_freeze_until_it_is_left_out(shell: Shell, tmp_path: Path) -> None:
+    add(shell, tmp_path, "leak.jsonl", TEST[1][0], "train")
+    assert "also arrive in another split" in shell.refused("evaluation", "freeze", code=4)
+    frozen = shell("evaluation", "freeze", "--drop-leaks")
+    assert (frozen["prompts"], frozen["leaked"]) == (2, 1)
+    assert "frozen already" in shell.refused("evaluation", "freeze", "--drop-leaks", code=4)
+
+
+def test_a_set_that_a_student_was_scored_on_stays(shell: Shell, tmp_path: Path) -> None:
+    shell("evaluation", "freeze")
+    shell("evaluate")
+    add(shell, tmp_path, "more.jsonl", "an easier one", "test", "--output", "big=big")
+    assert "so it stays" in shell.refused("evaluation", "freeze", code=4)
+    assert shell("gate", code=1)["protocol"]["unanswered"] == 0
+
+
+def test_a_set_without_a_single_reference_is_refused(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "bare.jsonl"
+    path.write_text('{"q": "and now?"}\n')
+    shell("import", path, "--prompt", "q", "--split", "validation")
+    assert "no prompt of split" in shell.refused("evaluation", "freeze", "--split", "validation", code=4)
+
+
+def test_what_a_student_left_unanswered_keeps_the_gate_from_holding(shell: Shell, tmp_path: Path) -> None:
+    add(shell, tmp_path, "more.jsonl", "only the teacher saw this", "test", "--output", "big=big")
+    shell("evaluation", "freeze")
+    assert shell("evaluate")["models"]["small"]["unanswered"] == 1
+    protocol = shell("gate", code=1)["protocol"]
+    assert (protocol["unanswered"], protocol["holds"]) == (1, False)
+
+
+def test_a_later_import_changes_no_models_role(shell: Shell, tmp_path: Path) -> None:
+    add(shell, tmp_path, "more.jsonl", "once more", "train", "--output", "big=big")
+    roles = dict(shell("sql", "select model, role from model")["rows"])
+    assert roles == {"big": "teacher", "small": "student"}
+
+
+def test_a_check_that_ran_again_replaces_what_it_said(shell: Shell) -> None:
+    first = shell("check")["checks"]
+    assert first == shell("check")["checks"] == [
+        {"model": "big", "check": "a label", "passed": 9, "total": 10}
+    ]  # fmt: skip
+    assert "no model 'huge'" in shell.refused("check", "--model", "huge", code=3)
+
+
+def test_a_dataset_holds_what_no_rule_drops_and_counts_the_rest(shell: Shell, tmp_path: Path) -> None:
+    assert "no closed 'evaluation' run" in shell.refused("dataset", "freeze", code=4)
+    shell("evaluation", "freeze")
+    assert "not compared" in shell.refused("dataset", "freeze", code=4)
+    shell("dedup")
+    shell("check")
+    flagged = next(
+        row["subject"] for row in shell("queue", "audit")["rows"] if "close my account" in str(row["cells"])
+    )
+    shell("verdict", "audit", flagged, "bad", "--reason", 1, "--shown", flagged)
+    frozen = shell("dataset", "freeze")
+    assert frozen["dropped"] == {
+        "near-duplicate of the evaluation set": 1, "excluded by the contract": 1, "fails a check": 1,
+        "flagged by a reviewer": 1, "near-duplicate": 1,
+    }  # fmt: skip
+    assert frozen["samples"] == 2
+    assert "nothing changed" in shell.refused("dataset", "freeze", code=4)
+    again = shell("dataset", "freeze", "--keep-duplicates")
+    assert (again["version"], again["samples"], again["parent"]) == (2, 3, frozen["dataset_sha256"])
+    add(shell, tmp_path, "more.jsonl", "came late", "train", "--output", "big=big")
+    assert "came after the last near-duplicate pass" in shell.refused("dataset", "freeze", code=4)
+
+
+def test_a_pass_over_outputs_does_not_forget_the_prompts(shell: Shell) -> None:
+    shell("evaluation", "freeze")
+    shell("dedup")
+    shell("dedup", "--field", "output")
+    dropped = shell("dataset", "freeze")["dropped"]
+    assert dropped["near-duplicate of the evaluation set"] == 1
+    assert dropped["near-duplicate"] == 1  # one prompt; equal labels are no duplicates
+
+
+def test_coverage_compares_with_the_frozen_set_and_not_with_a_splits_name(shell: Shell) -> None:
+    shell("coverage", "--by", "split")
+    assert sum(b["evaluation"] for b in shell("report", "coverage")["buckets"]) == 0
+    shell("evaluation", "freeze")
+    shell("coverage", "--by", "split")
+    assert {b["split"]: b["evaluation"] for b in shell("report", "coverage")["buckets"]}["test"] == 3
+
+
+def test_a_name_stands_for_one_baseline(shell: Shell) -> None:
+    shell("evaluation", "freeze")
+    assert shell("baselines")["outputs"] == 3
+    assert shell("baselines")["outputs"] == 0
+    assert "another model small" in shell.refused("baselines", "--name", "small", code=4)
+
+
+def test_a_majority_is_written_as_the_teacher_is_asked_to_write_it() -> None:
+    contract = parse(
+        CONTRACT.replace('metric = "label"\n', 'metric = "label"\nmetric_options = { field = "route" }\n')
+    )
+    for reference in ('{"route": "cash"}', "cash"):
+        assert written(label_in(reference, contract) or reference, contract) == '{"route":"cash"}'
+
+
+# ---- without a store
+
+
+def row(key: int, prompt: str) -> OutputRow:
+    return OutputRow(key, key, prompt, f"o{key}", 0, "card", None, None, None, prompt, None, "train", "{}")
+
+
+def test_a_duplicate_stays_where_the_one_that_stands_for_it_was_dropped() -> None:
+    near = _Near("run", {"a": {"b", "c"}, "b": {"a"}, "c": {"a"}}, {"b", "c"})
+    a, b, c, d = (row(i, name) for i, name in enumerate("abcd"))
+    assert near.distinct([b, a, c, d], outputs=False) == [a, d]
+    assert near.distinct([b, c, d], outputs=False) == [b, c, d]
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_has_parameters_that_explain_themselves(name: str) -> None:
+    module = load(name)
+    assert module.run.__doc__
+    for field in dataclasses.fields(module.Params):
+        assert field.metadata["help"], field.name
+    assert as_mapping(module.Params()).keys() <= {field.name for field in dataclasses.fields(module.Params)}
+
+
+def test_a_record_that_is_none_says_where_it_breaks(tmp_path: Path) -> None:
+    for content, told in (
+        (b'{"a": 1,\n "b": }', "x.json:2"), (b"\xff", "x.json:1"), (b"[]", "x.json"), (b'{"a": "\\ud800"}', "x.json:1"),
+    ):  # fmt: skip
+        (tmp_path / "x.json").write_bytes(content)
+        with pytest.raises(InputError) as refused:
+            _read(tmp_path / "x.json")
+        assert refused.value.where.endswith(told)
+
+
+def test_documents_are_compared_leaf_by_leaf() -> None:
+    one: dict[str, Any] = {"a": [1, {"b": "x"}], "c": None}
+    assert list(_compare("r", one, one)) == []
+    assert [d.where for d in _compare("r", one, {"a": [1, {"b": "y"}], "d": 1})] == ["r.a[1].b", "r.d"]
+    assert [d.where for d in _compare("r", one, {"a": [1], "c": None})] == ["r.a"]
+
+
+def test_the_record_for_people_shows_no_control_character_and_breaks_no_table() -> None:
+    count = {
+        "n": 1,
+        "teacher_right": 1,
+        "student_right": 1,
+        "both_right": 1,
+        "teacher_only": 0,
+        "student_only": 0,
+    }
+    record: dict[str, Any] = {
+        "outcome": "kill", "decided_us": "1760000000000000", "decided_by": "ann", "sha256": "0",
+        "rationale": "no\x1b[2J\nnever",
+        "evidence": {
+            "project": "p", "retrospective": True, "store": "s", "ledger": {"seq": 1, "hash": "h"},
+            "contract": {"version": 1, "hash": "h"},
+            "evaluation_set": {"prompts": 1, "set_sha256": "s", "harness_sha256": "h"},
+            "evaluation": {"student": "a|b", "teacher": "t", "models": {
+                "a|b": {"n": 1, "right": 1, "accuracy": "1.0000", "low": "0", "high": "1", "outputs_by": ["import"]}}},
+            "gate": {"judgement": "fail", "level": "0.95", "rows": []},
+            "slices": [{"slice": "x|y\u202e", "where": "", **count}],
+            "protocol": {"attempts_spent": 1, "attempts_allowed": 1, "unanswered": 0},
+            "audit": {"judged": 0, "reviewers": 0, "verdicts": []}, "triage": [],
+        },
+    }  # fmt: skip
+    text = render_markdown(record)
+    assert all(c == "\n" or c.isprintable() for c in text)
+    assert "| a\\|b | import |" in text
+    assert "> never" in text

@@ -1,0 +1,121 @@
+"""A reviewer's desk for stories: a store of its own, a real hub, a real terminal, a state folder of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from console import state
+from store import address
+from store.client import Client
+from store.errors import SpiritsafeError
+from store.ledger import reviewer
+
+from ..console.pty_harness import Terminal
+
+ROOT = Path(__file__).parents[2]
+SPIRITSAFE = [sys.executable, "-P", "-m", "console.cli"]
+ESCAPES = ("SPIRITSAFE_STORE", "SPIRITSAFE_PROJECT", "NO_COLOR")
+
+
+@dataclass
+class Desk:
+    """A folder with a store in it; what runs here sees only this folder."""
+
+    folder: Path
+    shared: Path | None = None  # a store that several stories only look at
+
+    @property
+    def store(self) -> Path:
+        """The store's file."""
+        return self.shared or self.folder / "store.duckdb"
+
+    @property
+    def env(self) -> dict[str, str]:
+        """The environment of everything here."""
+        path = os.environ.get("PYTHONPATH") or str(ROOT)
+        return {
+            "PYTHONPATH": path,
+            "SPIRITSAFE_STORE": str(self.store),
+            "XDG_STATE_HOME": str(self.folder / "state"),
+            "HOME": str(self.folder),
+        }
+
+    def run(self, *words: str, code: int | None = 0, path: Path | None = None) -> str:
+        """Run a command; its standard output. ``code``: the exit code it must have."""
+        env = {k: v for k, v in os.environ.items() if k not in ESCAPES} | self.env
+        done = subprocess.run(
+            [*SPIRITSAFE, *words], env=env, cwd=path or self.folder, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+        assert code is None or done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        return done.stdout
+
+    def json(self, *words: str) -> Any:
+        """What a command says as JSON."""
+        return json.loads(self.run(*words, "--json"))
+
+    def console(
+        self, cols: int = 80, rows: int = 24, *words: str, toured: bool = True, **env: str
+    ) -> Terminal:
+        """Open the console in a terminal; the tour counts as seen unless it is what the story is about."""
+        if toured:
+            self._note_tour(words[words.index("--as") + 1] if "--as" in words else None)
+        return Terminal(["env", "-C", str(self.folder), *SPIRITSAFE, *words], cols, rows, self.env | env)
+
+    def _note_tour(self, claimed: str | None) -> None:
+        if not address.socket_path(self.store).exists():
+            self.run("status")  # starts the hub
+        client = Client(self.store, start=False)
+        welcome = client.welcome
+        client.close()
+        name = state.state_path(welcome.store_id, reviewer(welcome.actor, claimed)).name
+        path = self.folder / "state" / "spiritsafe" / name
+        if not path.exists():
+            state.save(path, state.State(toured=True))
+
+    def verdicts(self) -> list[tuple[str, str, int | None, str]]:
+        """(queue, verdict, reason, actor) of every verdict in force, oldest first."""
+        found = self.json("sql", "select queue, verdict, reason, actor from current_verdict order by seq")
+        return [tuple(row) for row in found["rows"]]
+
+    def hub_pid(self) -> int:
+        """The process of the hub."""
+        return int(self.json("status")["pid"])
+
+    def copy_to(self, folder: Path) -> Desk:
+        """Another desk with a copy of this store; the hub here must have been stopped."""
+        other = Desk(folder)
+        shutil.copyfile(self.store, other.store)
+        return other
+
+    def close(self) -> None:
+        """End the hub, unless others look at the store."""
+        if self.shared is None:
+            stop_hub(self.store, kill=True)  # nobody needs the store any more
+
+
+def stop_hub(store: Path, *, kill: bool = False) -> None:
+    """Ask the hub to leave, and wait until it closed the store; or end it at once."""
+    try:
+        client = Client(store, start=False)
+    except (SpiritsafeError, OSError):
+        return
+    if kill:
+        os.kill(client.welcome.pid, signal.SIGKILL)
+    else:
+        client.call("stop")
+    client.close()
+    if kill:
+        return
+    end = time.monotonic() + 20
+    while address.socket_path(store).exists() and time.monotonic() < end:
+        time.sleep(0.01)
