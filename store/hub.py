@@ -9,6 +9,7 @@ leaves by itself when nobody was connected for a while.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import logging
 import os
@@ -59,7 +60,8 @@ class Hub:
         except BaseException:
             self._lock.close()
             raise
-        self.shared = Shared(self.database, Queues(self.database.store_id), {}, threading.Event())
+        queues = Queues(self.database.store_id)
+        self.shared = Shared(self.database, queues, {}, threading.Event(), self.leave)
         self.threads: set[threading.Thread] = set()
         self._connected = threading.Lock()  # guards the next two
         self._channels: set[Channel] = set()
@@ -88,12 +90,19 @@ class Hub:
                     break
                 continue
             except OSError as error:
-                log.warning("cannot accept: %s", error)
+                if not self.shared.stop.is_set():
+                    log.warning("cannot accept: %s", error)
                 break
             thread = threading.Thread(target=self._client, args=(connection,), daemon=True)
             self.threads.add(thread)
             thread.start()
         self.close()
+
+    def leave(self) -> None:
+        """Ask ``serve`` to come to its end."""
+        self.shared.stop.set()
+        with contextlib.suppress(OSError):  # it is closed already
+            self.socket.shutdown(socket.SHUT_RDWR)  # wakes accept()
 
     def _idle(self) -> bool:
         self.threads = {thread for thread in self.threads if thread.is_alive()}
@@ -218,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stderr.write(told + "\n")
         return BUSY if isinstance(error, BusyError) else error.exit_code
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(name, lambda *_: hub.shared.stop.set())
+        signal.signal(name, lambda *_: hub.leave())
     hub.serve()
     return 0
 

@@ -26,6 +26,7 @@ REFUSED_FUNCTIONS = frozenset(
     {"checkpoint", "force_checkpoint", "query", "query_table", "nextval", "setseed"}
 )
 MAX_ROWS = 1_000_000
+BULK_ROWS = 20_000  # of an Arrow frame
 
 
 def client_sql(connection: DuckDBPyConnection, text: str, *, limit: int, seconds: float) -> dict[str, Any]:
@@ -112,7 +113,7 @@ def run_rows(cursor: DuckDBPyConnection, run_no: int, table: str, columns: list[
         raise InputError(f"no such artifact columns: {table} {columns}")
     names, key = ", ".join(columns), records.key_column(table)
     sql = f"select {names} from {table} where run_no = ? order by {key}"  # noqa: S608 - names checked above
-    return cursor.execute(sql, [run_no]).to_arrow_reader(20_000)
+    return cursor.sql(sql, params=[run_no]).to_arrow_reader(BULK_ROWS)
 
 
 def arrival_columns(prefix: str) -> dict[str, Column]:

@@ -38,6 +38,7 @@ class Shared:
     queues: Queues
     jobs: dict[str, dict[str, Any]]
     stop: threading.Event
+    leave: Callable[[], None]  # ask the hub to leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Session:
             self.channel.send(Response(problem=problem_of(error)))
         except duckdb.FatalException as error:
             log.exception("the database gave up; leaving, so that the next client starts a hub anew")
-            self.shared.stop.set()
+            self.shared.leave()
             raise EOFError from error
         except duckdb.Error as error:
             log.warning("%s: %s", request.op, error)
@@ -152,7 +153,8 @@ def ask(session: Session, question: str, params: dict[str, Any]) -> list[tuple[A
 def fetch(session: Session, question: str, params: dict[str, Any]) -> Bulk:
     """The same rows as Arrow."""
     asked = _question(question)
-    return Bulk(session.cursor.execute(asked.sql, _parameters(asked, params)).to_arrow_reader(20_000))
+    found = session.cursor.sql(asked.sql, params=_parameters(asked, params))
+    return Bulk(found.to_arrow_reader(query.BULK_ROWS))
 
 
 def rows_of_run(session: Session, run_no: int, table: str, columns: list[str]) -> Bulk:
@@ -296,7 +298,7 @@ def stop(session: Session) -> None:
     """Ask the hub to leave."""
     if session.role != "owner":
         raise RoleError("only the owner stops a hub", todo=f"Ask {session.shared.database.owner}.")
-    session.shared.stop.set()
+    session.shared.leave()
 
 
 OPERATIONS: dict[str, Callable[..., Any]] = {

@@ -21,5 +21,5 @@ def near_store(tmp_path: Path) -> Iterator[Client]:
     with Client(tmp_path / "store.duckdb", start=False) as client:
         client.act("project.create", "demo", {})
         yield client
-    hub.shared.stop.set()
+    hub.leave()
     thread.join()

@@ -32,7 +32,9 @@ def events(client: Client) -> list[read.EventRow]:
 
 
 # ---- exactly once
-@pytest.mark.parametrize("kind,payload", [("verdict", OK), ("undo", {}), ("run.open", {"run_id": "r", "stage": "x"})])
+@pytest.mark.parametrize(
+    "kind,payload", [("verdict", OK), ("undo", {}), ("run.open", {"run_id": "r", "stage": "x"})]
+)
 def test_the_same_act_sent_again_has_its_first_answer(store, store_path, kind, payload):
     store.act("verdict", "demo", OK | {"subject": "s0"})
     act_id = acts.new_id()
@@ -43,7 +45,9 @@ def test_the_same_act_sent_again_has_its_first_answer(store, store_path, kind, p
     assert len(events(store)) == 3
 
 
-@pytest.mark.parametrize("kind,payload", [("verdict", BAD), ("comment", {"subject": "s1", "text": "?"}), ("undo", {})])
+@pytest.mark.parametrize(
+    "kind,payload", [("verdict", BAD), ("comment", {"subject": "s1", "text": "?"}), ("undo", {})]
+)
 def test_an_id_used_for_another_act_is_refused(store, kind, payload):
     act_id = acts.new_id()
     store.act("verdict", "demo", OK, act_id=act_id)
@@ -142,7 +146,9 @@ Doomed(Path(sys.argv[1]), outbox=Path(sys.argv[2])).act("verdict", "demo", {"que
 """
 
 
-def test_an_act_of_a_client_that_was_killed_before_sending_is_sent_by_the_next_one(store, store_path, tmp_path):
+def test_an_act_of_a_client_that_was_killed_before_sending_is_sent_by_the_next_one(
+    store, store_path, tmp_path
+):
     box = tmp_path / "out.jsonl"
     killed = subprocess.run([sys.executable, "-c", CRASHER, str(store_path), str(box)], check=False)
     assert killed.returncode == -signal.SIGKILL
@@ -331,7 +337,9 @@ def nobody(store, store_path):
             folder.chmod(0o755)
     store_path.with_name(store_path.name + ".sock").chmod(0o666)
     command = [sys.executable, "-c", AS_NOBODY, str(store_path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
 
         def ask(line: str) -> str:
             process.stdin.write(line + "\n")

@@ -159,7 +159,7 @@ def test_a_client_that_reads_no_more_is_cut_off_and_keeps_nobody_waiting(store_p
             assert other.call("status")["events"] == 0
             deaf.close()
     finally:
-        hub.shared.stop.set()
+        hub.leave()
         served.join()
 
 

@@ -56,7 +56,9 @@ def test_import_order_is_kept_without_storing_it(ten):
     assert [row[3][0] for row in shown(ten, queue, 3, 6)] == ["p3", "p4", "p5"]
     assert shown(ten, queue, -5, 1) == shown(ten, queue, 0, 1)
     assert shown(ten, queue, 10, 20) == []
-    assert ten.call("sql", text="select count(*) from duckdb_tables() where table_name like 'queue%'")["rows"] == [[0]]
+    assert ten.call("sql", text="select count(*) from duckdb_tables() where table_name like 'queue%'")[
+        "rows"
+    ] == [[0]]
 
 
 def test_models_that_lie_interleaved_are_each_in_order(filled):
@@ -84,7 +86,18 @@ def test_a_filter_selects_in_import_order(ten, text, found):
 def test_a_sort_is_by_value_with_numbers_as_numbers(ten):
     assert outputs_of(ten, sort="len(output) desc")[0].startswith("t9")
     assert outputs_of(ten, sort="score desc") == outputs_of(ten, sort="len(output) desc")
-    assert [o[:2] for o in outputs_of(ten, sort="tier")] == ["t1", "t2", "t4", "t5", "t7", "t8", "t0", "t3", "t6", "t9"]
+    assert [o[:2] for o in outputs_of(ten, sort="tier")] == [
+        "t1",
+        "t2",
+        "t4",
+        "t5",
+        "t7",
+        "t8",
+        "t0",
+        "t3",
+        "t6",
+        "t9",
+    ]
 
 
 def test_a_seed_draws_the_same_random_order_again(ten):
@@ -134,12 +147,18 @@ def test_the_next_unreviewed_skips_what_is_judged_either_way(ten, spec):
 @pytest.mark.parametrize("spec", [{}, {"sort": "len(output) desc"}, {"filter": "prompt ~ p"}])
 def test_find_goes_to_the_next_text_either_way_and_around(ten, spec):
     queue = opened(ten, **spec)
-    hits = [row[0] for row in shown(ten, queue) if "8" in row[3][0] or "8" in row[3][1] or "T3" in row[3][1].upper()]
+    hits = [
+        row[0]
+        for row in shown(ten, queue)
+        if "8" in row[3][0] or "8" in row[3][1] or "T3" in row[3][1].upper()
+    ]
     find = lambda text, at, step: ten.call("find", queue=queue, text=text, position=at, step=step)  # noqa: E731
     for text in ("8", "T3X"):
         (hit,) = [row[0] for row in shown(ten, queue) if any(text.lower() in cell for cell in row[3])]
         assert hit in hits
-        assert [find(text, at, step) for at in (-1, 5, hit) for step in (1, -1) if at >= 0 or step > 0] == [hit] * 5
+        assert [find(text, at, step) for at in (-1, 5, hit) for step in (1, -1) if at >= 0 or step > 0] == [
+            hit
+        ] * 5
     assert find("nowhere", 5, 1) is None
     assert find("p", 4, 1) == 5
     assert find("p", 4, -1) == 3
@@ -157,7 +176,13 @@ def test_a_long_queue_agrees_with_a_plain_list(store, filled):
     texts = {f"prompt {i}": {"teacher": rng.choice("abc") * 3} for i in range(500)}
     run = store.run("demo", "import", params={}, inputs={})
     run.add("arrival", [arrival(t) for t in texts])
-    run.add("output", [output(a["teacher"], to=t, arrival_key=key_of(run.run_no, i)) for i, (t, a) in enumerate(texts.items())])
+    run.add(
+        "output",
+        [
+            output(a["teacher"], to=t, arrival_key=key_of(run.run_no, i))
+            for i, (t, a) in enumerate(texts.items())
+        ],
+    )
     run.close()
     queue = opened(store, filter="output = aaa")
     wanted = [t for t, a in texts.items() if a["teacher"] == "aaa"]
@@ -246,7 +271,10 @@ def test_a_blind_detail_tells_nothing_of_the_source_until_judged(checked):
         checked.act("undo", "demo", {})
         assert not checked.call("detail", queue=queue, position=0)["revealed"]
         theirs = bob.call("open_queue", spec=AUDIT)["id"]
-        assert [text for *_, text in bob.call("detail", queue=theirs, position=0)["comments"]] == ["bob's", "mine"]
+        assert [text for *_, text in bob.call("detail", queue=theirs, position=0)["comments"]] == [
+            "bob's",
+            "mine",
+        ]
 
 
 def test_an_open_queue_tells_everything_at_once(checked):
@@ -262,7 +290,10 @@ def differing(store) -> tuple[Client, dict[str, Any]]:
     prompts = [f"p{i}" for i in range(41)]
     run.add("arrival", [arrival(p) for p in prompts])
     for side, (model, text) in enumerate((("teacher", "from t"), ("student", "from s"))):
-        made = [output(f"{text} {p}", to=p, model=model, arrival_key=key_of(run.run_no, i)) for i, p in enumerate(prompts)]
+        made = [
+            output(f"{text} {p}", to=p, model=model, arrival_key=key_of(run.run_no, i))
+            for i, p in enumerate(prompts)
+        ]
         run.add("output", made)
         first = side * 41
         run.add("score", [
@@ -280,7 +311,9 @@ def test_disagreements_are_where_the_metric_differs(differing):
     queue = store.call("open_queue", spec=spec)
     assert queue["length"] == 40
     for _, subject, _, (prompt, *answers) in shown(store, queue["id"]):
-        ids = [output(f"from {s} {prompt}", to=prompt, model=m) for s, m in (("t", "teacher"), ("s", "student"))]
+        ids = [
+            output(f"from {s} {prompt}", to=prompt, model=m) for s, m in (("t", "teacher"), ("s", "student"))
+        ]
         assert subject == disagreement_subject(ids[0].prompt_id, ids[0].output_id, ids[1].output_id)
         assert sorted(answers) == [f"from s {prompt}", f"from t {prompt}"]
 
@@ -342,7 +375,10 @@ def test_duplicates_come_largest_cluster_first_with_their_evidence(store):
         ids = (made[left].prompt_id, made[right].prompt_id)
         dedup.add("edge", [Edge(0, 0, "prompt", key[left], key[right], *ids, 0.9, 1.0, "surface", "[]")])
     members = [(0, 0), (0, 1), (1, 2), (1, 3), (1, 4)]
-    dedup.add("cluster_member", [ClusterMember(0, 0, "prompt", c, key[i], made[i].prompt_id, i in (0, 2)) for c, i in members])
+    dedup.add(
+        "cluster_member",
+        [ClusterMember(0, 0, "prompt", c, key[i], made[i].prompt_id, i in (0, 2)) for c, i in members],
+    )
     dedup.close()
     spec = {"kind": "duplicates", "project": "demo", "run_id": dedup.run_id}
     queue = store.call("open_queue", spec=spec)["id"]

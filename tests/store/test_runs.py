@@ -163,7 +163,9 @@ def test_client_sql_cannot_write(store, text):
     assert store.call("status")["events"] == 1
 
 
-@pytest.mark.parametrize("text", ["select * from read_text('/etc/passwd')", "from '/etc/passwd'", "select getenv('HOME')"])
+@pytest.mark.parametrize(
+    "text", ["select * from read_text('/etc/passwd')", "from '/etc/passwd'", "select getenv('HOME')"]
+)
 def test_client_sql_cannot_leave(store, text):
     with pytest.raises((RuleError, InputError)):
         store.call("sql", text=text)
