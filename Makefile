@@ -30,7 +30,7 @@ types: $(VENV)/dev  ## mypy, strict on our packages
 	$(BIN)/mypy --explicit-package-bases console engine store
 
 test: lint types  ## environment, lint, types, the whole suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 torture: $(VENV)/dev  ## heavier counts of the same faults
 	SPIRITSAFE_TORTURE=1 $(BIN)/python -m pytest tests/store

@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import select
 import signal
 import socket
 import struct
@@ -34,6 +35,7 @@ from store.session import Caller, Session, Shared
 from store.wire import MAX_HELLO, PROTOCOL, VERSION, Channel, Hello, Response, Welcome, problem_of
 
 IDLE_SECONDS = float(os.environ.get("SPIRITSAFE_IDLE_SECONDS", "600"))
+IDLE_LOOK = 0.5
 HELLO_SECONDS = 5.0
 SEND_SECONDS = 30.0  # a client that reads nothing for so long has its connection cut
 LOCK_SECONDS = 5.0  # another hub may just be leaving
@@ -67,6 +69,7 @@ class Hub:
         self._channels: set[Channel] = set()
         self._instances: Counter[str] = Counter()
         self.last_seen = time.monotonic()
+        self._wake, self._woken = socket.socketpair()
         self.socket = self._listen()
 
     def _listen(self) -> socket.socket:
@@ -77,32 +80,24 @@ class Hub:
         listener.bind(str(at))
         at.chmod(0o660)
         listener.listen(64)
-        listener.settimeout(0.25)
         return listener
 
     def serve(self) -> None:
-        """Accept clients until asked to stop or idle for long enough."""
-        while not self.shared.stop.is_set():
-            try:
+        """Accept clients until asked to leave or idle for long enough."""
+        while not self.shared.stop.is_set() and not self._idle():
+            ready, _, _ = select.select([self.socket, self._woken], [], [], IDLE_LOOK)
+            if self.socket in ready:
                 connection, _ = self.socket.accept()
-            except TimeoutError:
-                if self._idle():
-                    break
-                continue
-            except OSError as error:
-                if not self.shared.stop.is_set():
-                    log.warning("cannot accept: %s", error)
-                break
-            thread = threading.Thread(target=self._client, args=(connection,), daemon=True)
-            self.threads.add(thread)
-            thread.start()
+                thread = threading.Thread(target=self._client, args=(connection,), daemon=True)
+                self.threads.add(thread)
+                thread.start()
         self.close()
 
     def leave(self) -> None:
         """Ask ``serve`` to come to its end."""
         self.shared.stop.set()
-        with contextlib.suppress(OSError):  # it is closed already
-            self.socket.shutdown(socket.SHUT_RDWR)  # wakes accept()
+        with contextlib.suppress(OSError):  # it has left already
+            self._wake.send(b".")
 
     def _idle(self) -> bool:
         self.threads = {thread for thread in self.threads if thread.is_alive()}
@@ -177,15 +172,20 @@ class Hub:
         """Stop listening, answer what was asked, let no half-written transaction stand, close the file."""
         self.shared.stop.set()
         self.socket.close()
+        self._woken.close()
         address.socket_path(self.path).unlink(missing_ok=True)
         with self._connected:
             for channel in self._channels:
-                channel.sock.shutdown(socket.SHUT_RD)  # its session ends when it asks for the next request
+                with contextlib.suppress(OSError):  # it is leaving already
+                    channel.sock.shutdown(
+                        socket.SHUT_RD
+                    )  # its session ends when it asks for the next request
         deadline = time.monotonic() + LEAVE_SECONDS
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         self.database.close()
         self._lock.close()
+        self._wake.close()
 
 
 def _take_lock(path: Path) -> IO[str]:

@@ -93,7 +93,8 @@ class Queue:
         """The first (or last) position within low … high - 1 whose texts contain ``text``."""
         needles = [text] * len(self.kind.search.texts)
         if self.extents is not None:
-            return self._search_extents(cursor, needles, self.extents.keys(low, high), forward=forward)
+            ends = self.extents.keys(low, low + 1) + self.extents.keys(high - 1, high)
+            return self._search_extents(cursor, needles, ends, forward=forward)
         source = f"select pos, key, other from {self.table} where pos between ? and ?"  # noqa: S608 - our name
         sql = queue_sql.search(self.kind, source, forward=forward)
         with self._still_open():
@@ -101,14 +102,14 @@ class Queue:
         return found
 
     def _search_extents(
-        self, cursor: DuckDBPyConnection, needles: list[Any], keys: list[int], *, forward: bool
+        self, cursor: DuckDBPyConnection, needles: list[Any], ends: list[int], *, forward: bool
     ) -> int | None:
         source = (
             "select output_key as pos, output_key as key, null as other from output"
             " where output_key between ? and ? and model = ?"
         )
         sql = queue_sql.search(self.kind, source, forward=forward)
-        low, high = keys[0], keys[-1]
+        low, high = ends
         while low <= high:
             key = one_value(cursor, sql, [low, high, self.view.spec.model, *needles])
             if key is None:

@@ -207,7 +207,7 @@ class Queues:
         around = -1 if step > 0 else queue.length
         inside = 0 <= position < queue.length
         for start, stop in ((position, None), (around, position))[: 1 + inside]:
-            for low, high in _stretches(queue.length, start, step, first=16_384, most=1 << 20):
+            for low, high in _stretches(queue.length, start, step, first=16_384, most=1 << 18):
                 found = queue.search(cursor, text, low, high, forward=step > 0)
                 if found is not None:
                     return found

@@ -1,6 +1,6 @@
 """Build a generated store through the real run API, for measuring:
 
-    python tests/bench/make_store.py PATH --rows 1000000 [--student] [--seed 1]
+    python -m tests.bench.make_store PATH --rows 1000000 [--student] [--seed 1]
 
 Project ``bench``: arrivals of about 600 bytes with metadata (tier, score, topic), the outputs of a teacher
 ``teacher-xl`` and, with ``--student``, those of ``student-s`` with 0/1 scores of both, so that disagreements

@@ -1,6 +1,6 @@
 """Time the reviewers' questions through the hub, on a store of ``make_store.py --student``:
 
-    python tests/bench/queues.py PATH
+    python -m tests.bench.queues PATH
 
 Milliseconds, client's clock, socket and all. A bare loop over the socket (``status``) is the yardstick.
 """

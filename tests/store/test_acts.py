@@ -33,7 +33,7 @@ def events(client: Client) -> list[read.EventRow]:
 
 # ---- exactly once
 @pytest.mark.parametrize(
-    "kind,payload", [("verdict", OK), ("undo", {}), ("run.open", {"run_id": "r", "stage": "x"})]
+    ("kind", "payload"), [("verdict", OK), ("undo", {}), ("run.open", {"run_id": "r", "stage": "x"})]
 )
 def test_the_same_act_sent_again_has_its_first_answer(store, store_path, kind, payload):
     store.act("verdict", "demo", OK | {"subject": "s0"})
@@ -46,7 +46,7 @@ def test_the_same_act_sent_again_has_its_first_answer(store, store_path, kind, p
 
 
 @pytest.mark.parametrize(
-    "kind,payload", [("verdict", BAD), ("comment", {"subject": "s1", "text": "?"}), ("undo", {})]
+    ("kind", "payload"), [("verdict", BAD), ("comment", {"subject": "s1", "text": "?"}), ("undo", {})]
 )
 def test_an_id_used_for_another_act_is_refused(store, kind, payload):
     act_id = acts.new_id()

@@ -69,7 +69,7 @@ def test_models_that_lie_interleaved_are_each_in_order(filled):
 
 
 @pytest.mark.parametrize(
-    "text,found",
+    ("text", "found"),
     [
         ("tier = vip", [0, 3, 6, 9]),
         ("tier = vip and len(output) > 5", [6, 9]),

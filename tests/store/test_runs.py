@@ -33,7 +33,7 @@ def test_rows_are_seen_from_the_closing_act_on(store):
 
 
 @pytest.mark.parametrize(
-    "table,records",
+    ("table", "records"),
     [
         ("arrival", [arrival("naïve 🦆", metadata={"a": 1.5}), arrival(at_us=7)]),
         ("output", [output("x", arrival_key=1, tokens_in=3), output("")]),

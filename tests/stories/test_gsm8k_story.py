@@ -98,6 +98,7 @@ def test_evaluation_leads_to_the_disagreements_of_a_slice_blind_until_judged(gsm
         row = next(i for i, line in enumerate(term.screen()) if "many steps" in line) - 1  # a header, titles
         term.send(f":{row}\r".encode())
         term.wait_for(r">!many steps")
+        term.until_quiet(0.3)
         before = len(term.raw)
         term.send(b"\r")
         term.wait_for(r"disagreements · 0 of \d+ judged · filter steps >= 5")
