@@ -164,7 +164,7 @@ def as_bytes(value: object) -> Any:
         {"params": as_bytes({"format": 2})},
         {"more": np.zeros(1, dtype=np.float32)},
     ],
-    ids=str,
+    ids=lambda changes: f"{next(iter(changes))}-{next(iter(changes.values())).dtype}",
 )
 def test_a_file_whose_parts_do_not_fit_is_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="no classifier of ours"):
