@@ -43,11 +43,10 @@ def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> 
 
 
 def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
-    del view
     row = by_key(cursor, "output", "output_key", _OUTPUT, [member[0]])[member[0]]
     output = dict(zip(_OUTPUT, row, strict=True))
     revealed = seen(output["output_id"])
-    prompt = prompt_detail(cursor, output.pop("arrival_key"), revealed=revealed)
+    prompt = prompt_detail(cursor, output.pop("arrival_key"), view=view, revealed=revealed)
     checks = None
     if revealed:
         checks = cursor.execute(

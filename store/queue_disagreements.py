@@ -85,7 +85,7 @@ def _subjects(cursor: DuckDBPyConnection, members: Sequence[Member]) -> list[str
 
 
 def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> list[Shown]:
-    pairs = list(_pairs(cursor, view, members, [f"left(text, {HEAD})"]))
+    pairs = list(_pairs(cursor, view, members, [f"right(text, {HEAD})"]))  # answers end in the answer
     prompts = prompt_heads(cursor, [pair.arrival_key for pair in pairs])
     return [Shown(p.subject, (prompts[p.arrival_key], p.left[3], p.right[3])) for p in pairs]
 
@@ -93,7 +93,7 @@ def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> 
 def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
     (pair,) = _pairs(cursor, view, [member], ("text", "model"))
     revealed = seen(pair.subject)
-    prompt = prompt_detail(cursor, pair.arrival_key, revealed=revealed)
+    prompt = prompt_detail(cursor, pair.arrival_key, view=view, revealed=revealed)
     roles = ("student", "teacher") if pair.swapped else ("teacher", "student")
     outputs = [
         {

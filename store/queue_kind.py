@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from store.canonical import canonical_text
 from store.grammar import Column
 
 if TYPE_CHECKING:
@@ -42,11 +43,15 @@ class QueueSpec(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A queue as one reviewer looks at it; ``salt`` is the store's, so that nobody chooses his own sides."""
+    """A queue as one reviewer looks at it; ``salt`` is the store's, so that nobody chooses his own sides.
+
+    ``models``: names of the project's models, where the queue is blind: metadata that names one is held back.
+    """
 
     spec: QueueSpec
     reviewer: str
     salt: str
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,16 @@ def prompt_heads(cursor: DuckDBPyConnection, keys: Iterable[int]) -> dict[int, s
     return {key: row[0] for key, row in found.items()}
 
 
-def prompt_detail(cursor: DuckDBPyConnection, key: int, *, revealed: bool) -> dict[str, Any]:
-    """Everything of an arrival; its source only once revealed."""
+def prompt_detail(cursor: DuckDBPyConnection, key: int, *, view: View, revealed: bool) -> dict[str, Any]:
+    """Everything of an arrival; its source, and metadata that names a model, only once revealed."""
     found = dict(zip(_ARRIVAL, by_key(cursor, "arrival", "arrival_key", _ARRIVAL, [key])[key], strict=True))
-    return found if revealed else found | {"source": None}
+    if revealed:
+        return found
+    metadata = msgspec.json.decode(found["metadata"])
+    told = {name: value for name, value in metadata.items() if not tells(name, view.models)}
+    return found | {"source": None, "metadata": canonical_text(told)}
+
+
+def tells(name: str, models: Iterable[str]) -> bool:
+    """Whether a metadata key names a model, as ``correct_175b_verification`` does: it speaks of one output."""
+    return any(model in name for model in models)

@@ -5,15 +5,18 @@ What a blind queue may not name is refused by name, to the left and to the right
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from store import grammar
 from store.errors import GrammarError, RuleError
 from store.grammar import Column, Expr
 from store.grammar_tree import Name, children
-from store.queue_kind import MINE, Kind, QueueSpec
+from store.queue_kind import MINE, Kind, QueueSpec, tells
 
 Sql = tuple[str, list[Any]]
+BLIND = "a blind queue cannot be filtered or sorted by {}"
+OPEN_IT = "It would tell the source before the verdict. Open the queue unblinded; the record will say so."
 
 
 def members(spec: QueueSpec, kind: Kind, table: str, mine: str | None) -> Sql:
@@ -32,6 +35,14 @@ def members(spec: QueueSpec, kind: Kind, table: str, mine: str | None) -> Sql:
         " as m(key, other, judged))"
     )
     return sql, [*kind.values(spec), *values, *order_values]
+
+
+def refuse_telling(spec: QueueSpec, models: Iterable[str]) -> None:
+    """Raise RuleError where a blind queue's filter or sort names metadata that names a model."""
+    for text in (spec.filter, _sort(spec)[0]):
+        named = grammar.names(grammar.parse(text)) if text.strip() else frozenset()
+        if telling := sorted(name for name in named if tells(name, models)):
+            raise RuleError(BLIND.format(telling[0]), todo=OPEN_IT)
 
 
 def asks_mine(spec: QueueSpec) -> bool:
@@ -73,10 +84,7 @@ def _columns(expression: Expr, spec: QueueSpec, kind: Kind) -> dict[str, Column]
     """The columns that ``expression`` may name; raises where it names another."""
     hidden = sorted(grammar.names(expression) & kind.open_columns.keys()) if spec.blind else []
     if hidden:
-        raise RuleError(
-            f"a blind queue cannot be filtered or sorted by {', '.join(hidden)}",
-            todo="It would tell the source before the verdict. Open the queue unblinded; the record will say so.",
-        )
+        raise RuleError(BLIND.format(", ".join(hidden)), todo=OPEN_IT)
     columns = dict(kind.columns) | ({} if spec.blind else dict(kind.open_columns))
     unknown = sorted(_named(expression) - columns.keys()) if kind.metadata is None else []
     if unknown:

@@ -54,9 +54,10 @@ class Queues:
         """Build a queue. Raises GrammarError for a filter, RuleError where it would tell a blind source."""
         kind = kind_of(spec)
         number = next(self._numbers)
-        queue = Queue(
-            f"q{number}-{secrets.token_hex(4)}", kind, View(spec, reviewer, self._salt), instance, seq
-        )
+        models = _models(cursor, spec.project) if spec.blind and kind.secret else ()
+        queue_sql.refuse_telling(spec, models)
+        view = View(spec, reviewer, self._salt, models)
+        queue = Queue(f"q{number}-{secrets.token_hex(4)}", kind, view, instance, seq)
         marks = self.marks(cursor, queue)
         plain = spec.kind == "audit" and not (spec.filter.strip() or spec.sort.strip() or spec.seed)
         extents = self._import_order(cursor, spec) if plain else None
@@ -235,6 +236,11 @@ def _stretches(length: int, position: int, step: int, *, first: int, most: int) 
         while high > 0:
             yield max(0, high - size), high
             high, size = high - size, min(most, size * 4)
+
+
+def _models(cursor: DuckDBPyConnection, project: str) -> tuple[str, ...]:
+    rows = cursor.execute("select distinct model from model where project = ?", [project]).fetchall()
+    return tuple(model for (model,) in rows)
 
 
 def _extents(cursor: DuckDBPyConnection, model: str, run_nos: list[int]) -> Extents | None:
