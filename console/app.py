@@ -178,8 +178,9 @@ class SpiritsafeApp(QuietApp[None]):
                     else SpiritsafeError(f"the hub is gone: {error}")
                 )
                 self.call_from_thread(failed or self.fail, told)
-            else:
-                self.call_from_thread(self._raise, error)
+            else:  # a mistake of ours: say so instead of showing an empty room
+                fault = SpiritsafeError(f"a fault in spiritsafe: {type(error).__name__}: {error}")
+                self.call_from_thread(failed or self.fail, fault)
 
         self.pool.submit(ask).add_done_callback(done)
 
@@ -189,9 +190,6 @@ class SpiritsafeApp(QuietApp[None]):
         if here is not None:
             here.tell(str(error).replace("\n  ", " — "))
         self.bell()
-
-    def _raise(self, error: BaseException) -> None:
-        raise error
 
     @property
     def here(self) -> Room | None:

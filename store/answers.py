@@ -100,6 +100,16 @@ class OutputRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Given:
+    """What a model answered to one prompt (its first sample), without what only training reads."""
+
+    prompt_id: str
+    output_key: int
+    text: str
+    latency_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class CheckRow:
     """One check result."""
 

@@ -19,6 +19,7 @@ from store.answers import (
     EdgeRow,
     EventRow,
     FileRow,
+    Given,
     Head,
     LockedContract,
     MemberRow,
@@ -52,6 +53,7 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "EdgeRow",
     "EventRow",
     "FileRow",
+    "Given",
     "Head",
     "LockedContract",
     "MemberRow",
@@ -75,6 +77,8 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "COUNTS",
     "ARRIVALS",
     "OUTPUTS",
+    "GIVEN",
+    "SCORED",
     "CHECKS",
     "CHECK_COUNTS",
     "EDGES",
@@ -154,6 +158,19 @@ _CHECKS_NOW = """
     select * from check_results where project = $project
     qualify row_number() over (partition by output_key, name order by check_key desc) = 1
 """
+GIVEN = Question(
+    "given",
+    Given,
+    "select o.prompt_id, o.output_key, o.text, o.latency_us from outputs o join arrival a using (arrival_key)"
+    " where o.project = $project and o.model = $model and o.sample_index = 0 and ($split is null or a.split = $split)"
+    " order by o.output_key",
+)
+SCORED = Question(
+    "scored",
+    Given,
+    "select o.prompt_id, o.output_key, o.text, o.latency_us from scores s join output o using (output_key)"
+    " where s.project = $project and s.run_id = $run_id and s.model = $model order by s.score_key",
+)
 CHECKS = Question(
     "checks",
     CheckRow,
@@ -295,7 +312,7 @@ HEAD = Question(
 QUESTIONS: dict[str, Question[object]] = {
     q.name: q  # type: ignore[misc]
     for q in (
-        PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
+        PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, GIVEN, SCORED, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
         BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, STORED,
         ORPHANS, HEAD,
     )

@@ -176,6 +176,13 @@ def labels(output: str, reference: str | None, options: Options) -> Result:
     return _failed(f"not a label: {_tail(output if found is None else found)}")
 
 
+_MEASURES: dict[str, Callable[[str], int]] = {
+    "chars": len,
+    "words": lambda text: len(text.split()),
+    "bytes": lambda text: len(text.encode("utf-8", "surrogatepass")),
+}
+
+
 def length(output: str, reference: str | None, options: Options) -> Result:
     """The output has ``min`` to ``max`` units (``unit``: chars, that is code points, or words, or bytes).
 
@@ -185,12 +192,9 @@ def length(output: str, reference: str | None, options: Options) -> Result:
     del reference
     _known("length", options, {"min", "max", "unit"})
     unit = _option("length", options, "unit", str, "chars")
-    if unit not in ("chars", "words", "bytes"):
+    if unit not in _MEASURES:
         raise InputError(f"no unit of length: {unit!r}", todo="Use chars, words or bytes.")
-    if unit == "words":
-        size = len(output.split())
-    else:
-        size = len(output) if unit == "chars" else len(output.encode("utf-8", "surrogatepass"))
+    size = _MEASURES[unit](output)
     low, high = _option("length", options, "min", int, 0), _option("length", options, "max", int, None)
     if size < low:
         return _failed(f"{size} {unit}, fewer than {low}")

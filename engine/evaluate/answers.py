@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from engine.contract_records import Contract
@@ -17,29 +16,15 @@ if TYPE_CHECKING:
     from engine.context import Closed, Context
 
 
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What a model answered to one prompt: the output's key, its text, its latency."""
-
-    output_key: int
-    text: str
-    latency_us: int | None
+def answered(context: Context, model: str, split: str | None) -> list[read.Given]:
+    """A model's first samples, oldest first; a prompt may come more than once."""
+    return context.store.ask(read.GIVEN, project=context.project, model=model, split=split)
 
 
-def answered(context: Context, model: str, split: str | None) -> Iterator[tuple[str, Given]]:
-    """(prompt id, answer) of a model's first samples, oldest first; a prompt may come more than once."""
-    table = context.store.fetch(read.OUTPUTS, project=context.project, model=model, split=split)
-    names = ("prompt_id", "sample_index", "output_key", "text", "latency_us")
-    for prompt_id, sample, key, text, latency in zip(*(table[n].to_pylist() for n in names), strict=True):
-        if sample == 0:
-            yield prompt_id, Given(key, text, latency)
-
-
-def scored(context: Context, evaluated: Closed, model: str) -> dict[str, Given]:
+def scored(context: Context, evaluated: Closed, model: str) -> dict[str, read.Given]:
     """The answers of a model that an evaluation scored, by prompt id: those and no others, whatever came later."""
-    rows = context.store.ask(read.SCORES, project=context.project, run_id=evaluated.run_id)
-    keys = {row.output_key for row in rows if row.model == model}
-    return {p: given for p, given in answered(context, model, None) if given.output_key in keys}
+    rows = context.store.ask(read.SCORED, project=context.project, run_id=evaluated.run_id, model=model)
+    return {row.prompt_id: row for row in rows}
 
 
 def codes_of(contract: Contract) -> dict[str, str]:

@@ -16,7 +16,7 @@ import msgspec
 from engine import statistics
 from engine.context import Closed, Context
 from engine.contract_records import Contract
-from engine.evaluate.answers import Given, Scorer, answered, label_in, scored
+from engine.evaluate.answers import Scorer, answered, label_in, scored
 from engine.evaluate.freeze import in_force
 from engine.evaluate.metrics import agreement, label_reports, macro_f1
 from engine.stages import as_mapping
@@ -35,7 +35,7 @@ class Params:
     """Nothing to choose: the set, the metric and the slices are frozen."""
 
 
-Answers = dict[str, Given]  # prompt id -> answer
+Answers = dict[str, read.Given]  # prompt id -> answer
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
@@ -101,9 +101,9 @@ def _answers(context: Context, model: str, members: list[read.SetRow], frozen: C
     """The first answer (of sample 0) of a model to each prompt of the set: a later one is no second chance."""
     wanted = {m.prompt_id for m in members}
     found: Answers = {}
-    for prompt_id, given in answered(context, model, frozen.params.get("split")):
-        if prompt_id in wanted:
-            found.setdefault(prompt_id, given)
+    for given in answered(context, model, frozen.params.get("split")):
+        if given.prompt_id in wanted:
+            found.setdefault(given.prompt_id, given)
     return found
 
 
@@ -135,7 +135,9 @@ def _let_answer(
     outputs = _predict(context, trained, missing)
     opened.add("output", outputs)
     for seq, output in enumerate(outputs, first):
-        given[output.prompt_id] = Given(key_of(opened.run_no, seq), output.text, output.latency_us)
+        given[output.prompt_id] = read.Given(
+            output.prompt_id, key_of(opened.run_no, seq), output.text, output.latency_us
+        )
 
 
 def _predict(context: Context, trained: Closed, members: list[read.SetRow]) -> list[Output]:

@@ -59,7 +59,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         "of": len(references),
         "counted_over": counted,
     }
-    given = {prompt_id for prompt_id, _ in answered(context, name, None)}
+    given = {given.prompt_id for given in answered(context, name, None)}
     missing = [m for m in members if m.prompt_id not in given]
     if not missing:
         return result | {"outputs": 0}

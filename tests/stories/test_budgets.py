@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from ..console.pty_harness import Terminal
 from .desk import Desk
 
@@ -63,9 +61,6 @@ def test_memory_stays_below_80_mb_after_paging_around(shown: Desk) -> None:
         assert int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) <= 80_000
 
 
-@pytest.mark.xfail(
-    strict=True, reason="engine.evaluate.answers fetches an Arrow table for the evaluation screen"
-)
 def test_no_screen_loads_a_heavy_library(shown: Desk) -> None:
     with opened(shown.console(120, 40)) as term:
         for place in (b"ge", b"gd"):

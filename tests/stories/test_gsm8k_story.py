@@ -112,7 +112,8 @@ def test_evaluation_leads_to_the_disagreements_of_a_slice_blind_until_judged(gsm
             term.wait_for(rf"{n} of \d+ judged")
             term.until_quiet(0.1)
         term.send(b"k")
-        term.wait_for(r"(left|right) (6b_finetuning|175b_verification)")
+        term.wait_for(r"(left|right): (6b_finetuning|175b_verification) \((teacher|student)\)")
+        term.send(b" ")  # the end of a long text
         term.wait_for(r": neither 3")
     assert [row[1:3] for row in gsm8k.verdicts()] == [
         ("left", None),
