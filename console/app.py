@@ -165,24 +165,26 @@ class SpiritsafeApp(QuietApp[None]):
     ) -> None:
         """Run ``ask`` in a thread, then ``then`` with its result here; an error goes to ``failed`` or the footer."""
 
-        def done(future: Future[T]) -> None:
-            if not self.is_running:
-                return
-            error = future.exception()
-            if error is None:
-                self.call_from_thread(then, future.result())
-            elif isinstance(error, SpiritsafeError | OSError | EOFError):
+        def job() -> None:
+            try:
+                found = ask()
+            except (SpiritsafeError, OSError, EOFError) as error:
                 told = (
                     error
                     if isinstance(error, SpiritsafeError)
                     else SpiritsafeError(f"the hub is gone: {error}")
                 )
-                self.call_from_thread(failed or self.fail, told)
-            else:  # a mistake of ours: say so instead of showing an empty room
-                fault = SpiritsafeError(f"a fault in spiritsafe: {type(error).__name__}: {error}")
-                self.call_from_thread(failed or self.fail, fault)
+                self.call_later(failed or self.fail, told)
+            else:
+                self.call_later(then, found)
 
-        self.pool.submit(ask).add_done_callback(done)
+        # A mistake of ours in ``ask`` would die with its thread: say so instead of showing an empty room.
+        self.pool.submit(job).add_done_callback(lambda done: self._fault(done, failed or self.fail))
+
+    def _fault(self, done: Future[None], told: Callable[[SpiritsafeError], None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None:
+            self.call_later(told, SpiritsafeError(f"a fault in spiritsafe: {type(error).__name__}: {error}"))
 
     def fail(self, error: SpiritsafeError) -> None:
         """Say what went wrong, where it was asked."""

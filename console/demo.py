@@ -47,12 +47,18 @@ def build(path: Path) -> None:
     folder = support_desk()
     store = Client(path, create=True)
     if PROJECT not in [p.name for p in store.ask(read.PROJECTS)]:
-        store.act("project.create", PROJECT, {"title": "Route support messages to eight queues", "retrospective": True})
+        store.act(
+            "project.create",
+            PROJECT,
+            {"title": "Route support messages to eight queues", "retrospective": True},
+        )
     context = Context(store, PROJECT)
     done = {r.stage for r in context.runs()}
     if not store.ask(read.CONTRACTS, project=PROJECT):
         contract = parse((folder / "contract.toml").read_text(encoding="utf-8"), "contract.toml")
-        store.act("contract.lock", PROJECT, {"hash": contract_hash(contract), "contract": as_payload(contract)})
+        store.act(
+            "contract.lock", PROJECT, {"hash": contract_hash(contract), "contract": as_payload(contract)}
+        )
     steps: list[tuple[str, dict[str, Any]]] = [
         (
             "import",

@@ -27,7 +27,9 @@ class Bar(Widget):
         if old == new:
             return
         self.text = new
-        same = next((i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
+        same = next(
+            (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+        )
         if old[:same].isascii():
             self.refresh(Region(same, 0, max(len(old), len(new)) * 2 - same, 1))
         else:
