@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MOST_BYTES = 1 << 30  # of a weights file, unpacked
+# What numpy and zipfile raise for bytes that are no such file; RuntimeError: encrypted, or a later zip version.
+UNREADABLE = (
+    ValueError, KeyError, EOFError, OSError, RuntimeError, zlib.error, zipfile.BadZipFile, msgspec.MsgspecError,
+)  # fmt: skip
 MEMBERS = ("weights", "bias", "idf", "vocabulary", "labels", "params")
 
 
@@ -261,7 +266,7 @@ class Classifier:
             raise InputError(f"the weights are not those recorded: SHA-256 {digest(data)}, not {sha256}")
         try:
             return _checked(_arrays(data))
-        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, msgspec.MsgspecError) as error:
+        except UNREADABLE as error:
             raise InputError(f"this is no classifier of ours: {error}", where="weights") from error
 
 
