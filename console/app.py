@@ -30,6 +30,7 @@ from store.ledger import reviewer
 if TYPE_CHECKING:
     from console.screens.room import Room
     from store.client import Client
+    from store.outbox import Resent
 
 T = TypeVar("T")
 MOUNTED_WITHIN = 2.0  # seconds that keys typed ahead wait for a room to be there
@@ -83,9 +84,17 @@ class SpiritsafeApp(QuietApp[None]):
         for name in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(name, self._hung_up)
         self.goto(self.first if self.first in PLACES.values() else "home")
+        self.work(self.store.resend_outbox, self._resent)
         if self.project == SAMPLE and not self.state.toured:
             self.state.toured = True
             self.push_screen(Page(TOUR))
+
+    def _resent(self, acts: list[Resent]) -> None:
+        """Acts that an earlier console could not bring to the hub are there now: say so."""
+        taken = sum(act.error is None for act in acts)
+        if acts and self.here is not None:
+            refused = f", {len(acts) - taken} refused" if taken < len(acts) else ""
+            self.here.tell(f"sent again from your last time here: {taken} acts{refused}")
 
     # ---- keys
     async def on_event(self, event: events.Event) -> None:

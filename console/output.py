@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,9 +19,12 @@ LONGEST_NAME = 64
 _opened: list[Client] = []
 
 
-def open_store(options: argparse.Namespace, *, create: bool = False, start: bool = True) -> Client:
+def open_store(
+    options: argparse.Namespace, *, create: bool = False, start: bool = True, outbox: Path | None = None
+) -> Client:
     """The store that the options mean; ``close_stores`` leaves it when the command is over."""
-    store = Client(find_store(options.store), claimed=options.claimed, create=create, start=start)
+    path = find_store(options.store)
+    store = Client(path, claimed=options.claimed, create=create, start=start, outbox=outbox)
     _opened.append(store)
     return store
 

@@ -6,10 +6,12 @@ import argparse
 import os
 import sys
 
+from console import state
 from console.output import open_store, project_of
 from store import address
 from store.client import Client
 from store.errors import StoreError, UsageError
+from store.ledger import reviewer
 
 
 def start(options: argparse.Namespace) -> int:
@@ -21,9 +23,11 @@ def start(options: argparse.Namespace) -> int:
             where=str(path),
             todo="`spiritsafe demo` shows a sample project; `spiritsafe init NAME` starts one.",
         )
-    store = open_store(options)
+    plain = getattr(options, "plain", False) or not (sys.stdin.isatty() and sys.stdout.isatty())
+    who = reviewer(address.user_name(os.getuid()), options.claimed)
+    store = open_store(options, outbox=None if plain else state.outbox_path(path, who))
     project = first_project(options, store)
-    if getattr(options, "plain", False) or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if plain:
         from console.plain import print_screens
 
         print_screens(store, project)
@@ -39,9 +43,7 @@ def start(options: argparse.Namespace) -> int:
 
 def first_project(options: argparse.Namespace, store: Client) -> str:
     """The project meant; of several with none named, the one last worked on, else the first."""
-    from console import state
     from store import read
-    from store.ledger import reviewer
 
     try:
         return project_of(options, store)

@@ -42,6 +42,13 @@ def state_path(store_id: str, who: str) -> Path:
     return base / f"{digest(f'{store_id}/{who}'.encode())[:24]}.json"
 
 
+def outbox_path(store: Path, who: str) -> Path:
+    """Where this person's acts on this store wait for their answer; its folder is made."""
+    path = state_path(str(store), who).with_suffix(".outbox")
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
 def load(path: Path) -> State:
     """The state kept there; a fresh one where there is none, or where it cannot be read."""
     try:
