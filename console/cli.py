@@ -16,6 +16,7 @@ import msgspec
 
 from console.commands import COMMANDS, Command
 from console.output import close_stores
+from console.text import visible
 from store.errors import InputError, SpiritsafeError, StoreError, UsageError
 
 VERSION = "0.1.0"
@@ -127,7 +128,7 @@ def _tell(error: SpiritsafeError, *, as_json: bool) -> None:
         told = {"error": type(error).__name__, "what": error.what, "where": error.where, "todo": error.todo}
         print(msgspec.json.encode(told).decode(), file=sys.stderr)
     else:
-        print(f"spiritsafe: {error}", file=sys.stderr)
+        print(f"spiritsafe: {visible(str(error), lines=True)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

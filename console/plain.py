@@ -59,4 +59,4 @@ def print_sheet(name: str, sheet: Sheet) -> None:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(visible(text, lines=True) + "\n")

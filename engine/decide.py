@@ -30,6 +30,14 @@ def decide(context: Context, outcome: str, rationale: str, *, student: str = "")
     then = Context(context.store, context.project, seq=head.seq)  # what comes while we count is not in it
     evaluated, name = newest(then, student)
     found = evidence(then, evaluated, name)
+    if (
+        found["evaluation"]["disagreeing_scores"]
+        or found["evaluation_set"]["set_sha256"] != evaluated.inputs["set"]
+    ):
+        raise RuleError(
+            "the stored scores or the frozen set are not what the texts give",
+            todo="spiritsafe verify says where.",
+        )
     if outcome == "ship" and not found["passes"]:
         rows = [
             f"{r['slice']} {r['kind']}: {r['judgement']}"
@@ -45,7 +53,7 @@ def decide(context: Context, outcome: str, rationale: str, *, student: str = "")
         "format": FORMAT,
         "outcome": outcome,
         "rationale": rationale.strip(),
-        "decided_by": context.store.welcome.actor,
+        "decided_by": context.store.who,
         "decided_us": str(time.time_ns() // 1000),
         "evidence": found,
     }

@@ -15,8 +15,8 @@ import msgspec
 from engine.context import Closed, Context
 from engine.evaluate import bars
 from engine.evaluate.bars import newest
-from engine.evaluate.freeze import in_force
-from engine.evaluate.report import summarised
+from engine.evaluate.freeze import in_force, set_hash
+from engine.evaluate.report import disagreeing, summarised
 from store import read
 from store.canonical import digest_of
 
@@ -29,6 +29,7 @@ def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any
     """Everything a decision rests on, recomputed from rows where rows exist."""
     locked, frozen = context.locked(), context.evaluation_set()
     in_force(context.contract(), frozen)
+    members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)
     gate, counts, protocol = bars.judged(context, evaluated, student)
     head = context.store.ask(read.HEAD, seq=context.seq)[0]
     tallies = context.store.ask(read.TALLIES, project=context.project, seq=context.seq)
@@ -43,10 +44,11 @@ def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any
             "run": frozen.run_id,
             "prompts": frozen.result["prompts"],
             "without_reference": frozen.result["without_reference"],
-            "set_sha256": frozen.result["set_sha256"],
+            "set_sha256": set_hash([(m.prompt_id, m.reference) for m in members]),
             "harness_sha256": frozen.result["harness_sha256"],
         },
         "evaluation": {"run": evaluated.run_id, "teacher": evaluated.result["teacher"], "student": student,
+                       "disagreeing_scores": disagreeing(context, evaluated),
                        "models": summarised(context, evaluated)},
         "gate": gate.as_payload(),
         "slices": [bars.as_dict(c) for c in counts],

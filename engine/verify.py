@@ -126,13 +126,17 @@ def run_digest(store: Client, run_no: int, table: str, columns: list[str]) -> Ro
 
 def _acts(store: Client, project: str) -> Iterator[Difference]:
     """Acts that are not what their kind demands, and typed copies that differ from their event."""
+    before = 0
     for event in store.ask(read.EVENTS, project=project):
+        if event.seq == before:
+            yield Difference(f"event {event.seq}, typed copy", "one", "two of them")
+        before = event.seq
         try:
             acts.parse(event.kind, msgspec.json.decode(event.payload))
         except SpiritsafeError as error:
             yield Difference(f"event {event.seq}", event.kind, str(error.what))
-        if event.copy is not None and event.copy != event.original:
-            yield Difference(f"event {event.seq}, typed copy", event.original or "", event.copy)
+        if event.copy != event.original:
+            yield Difference(f"event {event.seq}, typed copy", str(event.original), str(event.copy))
 
 
 def verify_record(store: Client, path: Path) -> Verdict:
@@ -141,13 +145,12 @@ def verify_record(store: Client, path: Path) -> Verdict:
     Raises InputError where the file is no record, or of another store.
     """
     text, record = _read(path)
-    twin = _twin(store, path, record)
+    decision, twin = _twin(store, path, record)
     differences = list(_compare("record", record, twin))
     if not differences and text != render_json(twin):
         where = _first_difference(text, render_json(twin))
         differences.append(Difference(where, "the bytes of the record", "other bytes that say the same"))
-    if record_hash(twin) != twin["sha256"]:
-        differences.append(Difference("ledger, record.sha256", twin["sha256"], record_hash(twin)))
+    differences += _decided(decision, twin)
     whole = verify_store(store)
     try:
         differences += _recomputed(store, twin["evidence"])
@@ -159,16 +162,40 @@ def verify_record(store: Client, path: Path) -> Verdict:
     return Verdict(checked, differences + whole.differences)
 
 
-def _twin(store: Client, path: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """The record on the ledger that this one is, or, if its hash was changed, the one most like it."""
-    kept: list[dict[str, Any]] = [
-        msgspec.json.decode(decision.record)
+def _decided(decision: read.DecisionRow, twin: dict[str, Any]) -> Iterator[Difference]:
+    """Where the record on the ledger is not the decision that its event is, or one that the rules allow."""
+    stated = {
+        "outcome": decision.outcome,
+        "rationale": decision.rationale,
+        "decided_by": decision.actor,
+        "sha256": decision.record_sha256,
+    }
+    for name, value in stated.items():
+        if twin.get(name) != value:
+            yield Difference(f"event {decision.seq}, {name}", value, _short(twin.get(name)))
+    if record_hash(twin) != twin["sha256"]:
+        yield Difference("ledger, record.sha256", twin["sha256"], record_hash(twin))
+    if twin["evidence"]["ledger"]["seq"] >= decision.seq:
+        yield Difference(
+            "ledger, evidence.ledger.seq", f"before {decision.seq}", _short(twin["evidence"]["ledger"]["seq"])
+        )
+    if decision.outcome == "ship" and twin["evidence"]["passes"] is not True:
+        yield Difference("ledger, outcome", "ship only where every row passes", "a gate that does not pass")
+    if twin["evidence"]["evaluation"]["disagreeing_scores"] != 0:
+        found = str(twin["evidence"]["evaluation"]["disagreeing_scores"])
+        yield Difference("evidence.evaluation.disagreeing_scores", "0", found)
+
+
+def _twin(store: Client, path: Path, record: dict[str, Any]) -> tuple[read.DecisionRow, dict[str, Any]]:
+    """The decision and record on the ledger that this one is, or, if its hash was changed, the one most like it."""
+    kept: list[tuple[read.DecisionRow, dict[str, Any]]] = [
+        (decision, msgspec.json.decode(decision.record))
         for project in store.ask(read.PROJECTS)
         for decision in store.ask(read.DECISIONS, project=project.name)
     ]
-    for one in kept:
-        if one["sha256"] == record.get("sha256"):
-            return one
+    for decision, one in kept:
+        if one.get("sha256") == record.get("sha256"):
+            return decision, one
     evidence_ = record.get("evidence")
     if not isinstance(evidence_, dict):
         raise InputError("is no decision record", where=str(path))
@@ -177,7 +204,7 @@ def _twin(store: Client, path: Path, record: dict[str, Any]) -> dict[str, Any]:
         raise InputError("is the record of another store", where=str(path), todo=todo)
     if not kept:
         raise InputError("is a record of this store, and it holds no decision", where=str(path))
-    return min(kept, key=lambda one: sum(1 for _ in _compare("", record, one)))
+    return min(kept, key=lambda pair: sum(1 for _ in _compare("", record, pair[1])))
 
 
 def _recomputed(store: Client, recorded: dict[str, Any]) -> Iterator[Difference]:
@@ -188,6 +215,8 @@ def _recomputed(store: Client, recorded: dict[str, Any]) -> Iterator[Difference]
     if evaluated is None:
         yield Difference("recomputed.evaluation.run", run_id, "no such run")
         return
+    if evaluated.run_id != then.runs("evaluate")[-1].run_id:
+        yield Difference("recomputed.evaluation.run", run_id, "a newer evaluation stood when it was decided")
     again = evidence(then, evaluated, recorded["evaluation"]["student"])
     yield from _compare("recomputed", recorded, json.loads(json.dumps(again)))
 

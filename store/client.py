@@ -21,6 +21,7 @@ import msgspec
 from store import acts, address
 from store.errors import RoleError, SpiritsafeError, StoreError
 from store.hub_process import HubProcess
+from store.ledger import reviewer
 from store.outbox import Outbox, Resent, Waiting
 from store.read import Question
 from store.run import Run
@@ -67,6 +68,11 @@ class Client:
             except StoreError:
                 self.close()
                 raise
+
+    @property
+    def who(self) -> str:
+        """The reviewer that this client's acts are by: the kernel's name, and the claimed one behind it."""
+        return reviewer(self.welcome.actor, self._claimed)
 
     def __enter__(self) -> Self:
         return self

@@ -168,7 +168,8 @@ GIVEN = Question(
 SCORED = Question(
     "scored",
     Given,
-    "select o.prompt_id, o.output_key, o.text, o.latency_us from scores s join output o using (output_key)"
+    "select o.prompt_id, o.output_key, o.text, o.latency_us from scores s"
+    " join output o on o.output_key = s.output_key and o.model = s.model and o.prompt_id = s.prompt_id"
     " where s.project = $project and s.run_id = $run_id and s.model = $model order by s.score_key",
 )
 CHECKS = Question(
@@ -243,20 +244,25 @@ TALLIES = Question(
     Tally,
     f"select queue, verdict, reason, actor, count(*) from ({_VERDICTS_THEN}) group by all order by all",  # noqa: S608
 )
+_OUTPUTS_THEN = """
+    select distinct o.output_id, o.model from output o join closed_run r using (run_no)
+    where r.project = $project and r.closed_seq <= coalesce($seq, r.closed_seq)
+"""
 TRIAGE = Question(
     "triage",
     TriageRow,
     f"""select case v.verdict when 'left' then l.model when 'right' then r.model else v.verdict end as outcome,
         v.reason, count(*), count(*) filter (where e.payload->>'revealed' = 'true')
     from ({_VERDICTS_THEN}) v join event e using (seq)
-    left join (select distinct output_id, model from outputs where project = $project) l on l.output_id = e.payload->'shown'->>0
-    left join (select distinct output_id, model from outputs where project = $project) r on r.output_id = e.payload->'shown'->>1
+    left join ({_OUTPUTS_THEN}) l on l.output_id = (e.payload->'shown'->>0)
+    left join ({_OUTPUTS_THEN}) r on r.output_id = (e.payload->'shown'->>1)
     where v.queue = 'disagreements' group by all order by all""",  # noqa: S608
 )
 DECISIONS = Question(
     "decisions",
     DecisionRow,
-    "select seq, at_us, actor, outcome, rationale, record_sha256, record from decision where project = $project order by seq",
+    "select seq, at_us, concat_ws('/', actor, claimed), outcome, rationale, record_sha256, record from decision"
+    " where project = $project order by seq",
 )
 METADATA_KEYS = Question(
     "metadata_keys",
@@ -268,15 +274,18 @@ EVENTS = Question(
     "events",
     EventRow,
     """select e.seq, e.kind, e.payload,
-        case e.kind when 'verdict' then concat_ws(' ', v.actor, v.queue, v.subject, v.verdict, v.reason, v.project, v.at_us, v.first)
-            when 'undo' then u.target::varchar when 'redo' then u.target::varchar
-            when 'run.open' then concat_ws(' ', o.run_id, o.stage, o.project)
-            when 'run.close' then concat_ws(' ', c.run_no, c.summary) end,
-        case e.kind when 'verdict' then concat_ws(' ', concat_ws('/', e.actor, e.claimed), e.payload->>'queue',
-                e.payload->>'subject', e.payload->>'verdict', e.payload->>'reason', e.project, e.at_us, e.seq = v.first_seq)
-            when 'undo' then e.payload->>'target' when 'redo' then e.payload->>'target'
-            when 'run.open' then concat_ws(' ', e.payload->>'run_id', e.payload->>'stage', e.project)
-            when 'run.close' then concat_ws(' ', e.payload->>'run_no', e.payload) end
+        case e.kind when 'verdict' then to_json([v.actor, v.queue, v.subject, v.verdict, v.reason::varchar, v.project,
+                v.at_us::varchar, v.first::varchar])
+            when 'undo' then to_json([u.target::varchar]) when 'redo' then to_json([u.target::varchar])
+            when 'run.open' then to_json([o.run_id, o.stage, o.project, o.actor, o.at_us::varchar])
+            when 'run.close' then to_json([c.run_no::varchar, c.at_us::varchar, c.summary]) end,
+        case e.kind when 'verdict' then to_json([concat_ws('/', e.actor, e.claimed), e.payload->>'queue',
+                e.payload->>'subject', e.payload->>'verdict', e.payload->>'reason', e.project, e.at_us::varchar,
+                (e.seq = v.first_seq)::varchar])
+            when 'undo' then to_json([e.payload->>'target']) when 'redo' then to_json([e.payload->>'target'])
+            when 'run.open' then to_json([e.payload->>'run_id', e.payload->>'stage', e.project,
+                concat_ws('/', e.actor, e.claimed), e.at_us::varchar])
+            when 'run.close' then to_json([e.payload->>'run_no', e.at_us::varchar, e.payload]) end
     from event e left join (select *, min(seq) over (partition by project, queue, subject, actor) as first_seq
         from verdict_event) v using (seq) left join undo_event u on u.seq = e.seq
     left join run_opened o on o.seq = e.seq left join run_closed c on c.seq = e.seq

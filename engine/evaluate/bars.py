@@ -75,8 +75,10 @@ def newest(context: Context, student: str = "") -> tuple[Closed, str]:
         )
     in_force(context.contract(), frozen)
     name = context.model("student", student)
-    if name not in evaluated.result["models"]:
-        raise RuleError(f"{name} was not evaluated yet", todo="spiritsafe evaluate")
+    if name not in evaluated.result["students"]:
+        role = " as a student" if name in evaluated.result["models"] else ""
+        todo = "Declare it a student and score again: spiritsafe evaluate" if role else "spiritsafe evaluate"
+        raise RuleError(f"{name} was not evaluated{role} yet", todo=todo)
     return evaluated, name
 
 

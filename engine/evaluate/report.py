@@ -8,6 +8,7 @@ memory at once (texts only): 100,000 prompts of 200 characters and ten models ar
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,6 +90,24 @@ def summarised(context: Context, evaluated: Closed) -> dict[str, Any]:
         | _origin(context, given)
         for name, given in answers.items()
     }
+
+
+def disagreeing(context: Context, evaluated: Closed) -> int:
+    """How many stored scores are not what metric, output and reference say: 0 in an honest evaluation.
+
+    The gate counts stored scores; here they are held against the texts. Counted are other values, rows missing or
+    twice, prompts outside of the set, and scores that name another model's output.
+    """
+    members = _members(context, context.evaluation_set())
+    scorer = Scorer(context.contract())
+    rows = context.store.ask(read.SCORES, project=context.project, run_id=evaluated.run_id)
+    stored = Counter((s.model, s.arrival_key, s.output_key, s.prompt_id, s.metric, s.value) for s in rows)
+    expected = Counter(
+        (s.model, s.arrival_key, s.output_key, s.prompt_id, s.metric, s.value)
+        for model in evaluated.result["models"]
+        for s in _scores(scorer, model, members, scored(context, evaluated, model))
+    )
+    return (stored - expected).total() + (expected - stored).total()
 
 
 def _members(context: Context, frozen: Closed) -> list[read.SetRow]:

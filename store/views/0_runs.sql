@@ -20,6 +20,6 @@ from event where kind = 'model.declare'
 qualify row_number() over (partition by project, payload->>'model' order by seq desc) = 1;
 
 create or replace view decision as
-select project, seq, at_us, actor, payload->>'outcome' as outcome, payload->>'rationale' as rationale,
+select project, seq, at_us, actor, claimed, payload->>'outcome' as outcome, payload->>'rationale' as rationale,
        payload->>'record_sha256' as record_sha256, payload->'record' as record
 from event where kind = 'decide';
