@@ -24,6 +24,7 @@ from console.screens import make_room
 from console.screens.page import TOUR, Page
 from console.widgets.frames import QuietApp
 from engine.context import Context
+from store import read
 from store.errors import SpiritsafeError
 from store.ledger import reviewer
 
@@ -150,6 +151,18 @@ class SpiritsafeApp(QuietApp[None]):
         else:
             self.trail = [left]
             self.leave()
+
+    def choose_named(self, name: str) -> None:
+        """Work on a project by its typed name; a name that is none is said."""
+
+        def found(projects: list[read.Project]) -> None:
+            names = [p.name for p in projects]
+            if name in names:
+                self.choose(name)
+            elif self.here is not None:
+                self.here.tell(f"no project {name!r}; there are {', '.join(names)}")
+
+        self.work(lambda: self.store.ask(read.PROJECTS), found)
 
     def choose(self, project: str) -> None:
         """Work on another project of the store."""

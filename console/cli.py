@@ -27,7 +27,11 @@ class Parser(argparse.ArgumentParser):
     """argparse with our error: where, what, what to do."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(message, where=self.prog, todo=f"{self.prog} --help says what it takes.")
+        raise UsageError(
+            message,
+            where=self.prog.removeprefix("spiritsafe").strip(),
+            todo=f"{self.prog} --help says what it takes.",
+        )
 
 
 def parser_for(argv: Sequence[str]) -> Parser:

@@ -65,6 +65,7 @@ def configure_init(parser: argparse.ArgumentParser) -> None:
 def init(options: Options) -> int:
     """Make a project, and a commented contract to fill in."""
     from engine.contract import template
+    from store import read
 
     project_name(options.name)
     if options.contract.exists():
@@ -74,7 +75,8 @@ def init(options: Options) -> int:
     if not options.contract.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(options.contract.absolute().parent), todo="Make it.")
     store = open_store(options, create=True)
-    store.act("project.create", options.name, {"title": options.title})
+    if options.name not in [p.name for p in store.ask(read.PROJECTS)]:  # a retrospective one is there already
+        store.act("project.create", options.name, {"title": options.title})
     options.contract.write_text(template(options.name, owner=store.welcome.actor), encoding="utf-8")
     todo = f"Fill in {options.contract}, then: spiritsafe contract lock {options.contract}"
     return emit(options, {"project": options.name, "contract": str(options.contract), "next": todo})

@@ -9,8 +9,10 @@ import msgspec
 
 from console.output import emit, open_store, project_of
 from engine.context import Context
+from store import grammar
+from store.canonical import ID_CHARS
 from store.client import Client
-from store.errors import InputError, UsageError
+from store.errors import InputError
 
 Options = argparse.Namespace
 QUEUES = ("audit", "duplicates", "disagreements", "ledger")
@@ -37,7 +39,28 @@ def spec_of(context: Context, kind: str, options: Options | None = None) -> dict
             "metric": evaluated.result["metric"],
         }
         spec["model"] = context.model("student", given["student"] or "")
+    if spec["filter"] and kind in ("audit", "disagreements"):
+        refuse_unknown(context, spec["filter"])
     return spec
+
+
+COLUMNS = (
+    "prompt", "text", "output", "reference", "split", "reviewed", "flagged", "unsure", "verdict", "reason", "tokens",
+    "source", "latency_ms", "checked", "teacher_right", "student_right",
+)  # fmt: skip
+
+
+def refuse_unknown(context: Context, text: str) -> None:
+    """Raise InputError where a filter names neither a column nor a metadata key: it would only find nothing."""
+    from store import read
+
+    keys = {k.key for k in context.store.ask(read.METADATA_KEYS, project=context.project)}
+    named = {name.removeprefix("meta.") for name in grammar.read_names(grammar.parse(text))}
+    if unknown := sorted(named - keys - set(COLUMNS)):
+        known = ", ".join([*COLUMNS[:9], *sorted(keys)])
+        raise InputError(
+            f"no column or metadata key {unknown[0]!r}", where="filter", todo=f"There are {known}."
+        )
 
 
 def _context(options: Options) -> Context:
@@ -95,41 +118,83 @@ def show(options: Options) -> int:
 
 def configure_verdict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("kind", choices=QUEUES[:3])
-    parser.add_argument("subject", help="as `spiritsafe queue` names it")
-    parser.add_argument("verdict", help="ok bad unsure | left right both neither | keep choose distinct")
-    parser.add_argument("--reason", type=int, help="1 to 9, with bad and neither")
     parser.add_argument(
-        "--shown", action="append", default=[], help="ids of the outputs that you saw, in order"
+        "subject", help="a row number, or the subject's id: `spiritsafe queue KIND` lists both"
     )
+    parser.add_argument(
+        "verdict",
+        help="audit: ok bad unsure; disagreements: left right both neither; duplicates: keep choose distinct",
+    )
+    parser.add_argument("--reason", type=int, help="1 to 9, with bad and neither")
+    parser.add_argument("--filter", default="", help="the rows are those of this filter")
 
 
 def verdict(options: Options) -> int:
-    """Judge one subject."""
+    """Judge one subject; left and right are as `spiritsafe show` shows them to you."""
+    context = _context(options)
+    found = _subject(context, options.kind, options.subject, options.filter)
+    shown = [o["output_id"] for o in found.get("outputs", [])] or list(found["ids"])
+    if options.kind == "duplicates":
+        shown = shown if found["representative"][0] or not found["representative"][1] else shown[::-1]
+        shown = shown[::-1] if options.verdict == "choose" else shown
     payload: dict[str, Any] = {
         "queue": options.kind,
-        "subject": options.subject,
+        "subject": found["subject"],
         "verdict": options.verdict,
-        "shown": options.shown,
+        "shown": shown,
+        "position": found["position"],
+        "revealed": bool(found["revealed"]),
     }
-    needed = {"left": 2, "right": 2, "choose": 1}.get(options.verdict, 0)
-    if len(options.shown) < needed:
-        raise UsageError(
-            f"{options.verdict} says which of the texts shown, so it needs them",
-            todo="--shown ID --shown ID: as `spiritsafe show` names them, in its order.",
-        )
     if options.reason is not None:
         payload["reason"] = options.reason
-    return _act(options, "verdict", payload)
+    answer = context.store.act("verdict", context.project, payload)
+    return emit(options, {"event": answer["seq"], "subject": found["subject"]})
+
+
+def _subject(context: Context, kind: str, named: str, filter: str = "") -> dict[str, Any]:
+    """The detail of a subject by row number or id; raises InputError where the queue holds none such."""
+    store = context.store
+    queue = store.call("open_queue", spec=spec_of(context, kind) | {"filter": filter})
+    try:
+        if named.isdigit() and len(named) < ID_CHARS:
+            position: int | None = int(named) - 1
+        else:
+            position = _position(store, queue, named)
+        if position is None or not 0 <= position < queue["length"]:
+            raise InputError(
+                f"no row or subject {named!r} among the {queue['length']:,} of {kind}",
+                todo=f"spiritsafe queue {kind} lists rows and subjects.",
+            )
+        found: dict[str, Any] = store.call("detail", queue=queue["id"], position=position)
+    finally:
+        store.call("close_queue", queue=queue["id"])
+    return found
+
+
+def _position(store: Client, queue: dict[str, Any], subject: str) -> int | None:
+    for low in range(0, queue["length"], 1000):
+        for position, found, *_ in store.call(
+            "window", queue=queue["id"], low=low, high=min(low + 1000, queue["length"])
+        ):
+            if found == subject:
+                return int(position)
+    return None
 
 
 def configure_comment(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("subject")
+    parser.add_argument("kind", choices=QUEUES[:3])
+    parser.add_argument("subject", help="a row number, or the subject's id")
     parser.add_argument("text")
 
 
 def comment(options: Options) -> int:
     """Remark on a subject."""
-    return _act(options, "comment", {"subject": options.subject, "text": options.text})
+    context = _context(options)
+    found = _subject(context, options.kind, options.subject)
+    answer = context.store.act(
+        "comment", context.project, {"subject": found["subject"], "text": options.text}
+    )
+    return emit(options, {"event": answer["seq"], "subject": found["subject"]})
 
 
 def configure_why(parser: argparse.ArgumentParser) -> None:

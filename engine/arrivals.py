@@ -77,6 +77,8 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     fresh = {path: i for path, i in ids.items() if i not in seen}
     result: dict[str, Any] = {"arrivals": 0, "outputs": 0, "rejected": 0, "files": list(fresh.values())}
     result["already_imported"] = [path.name for path in params.files if path not in fresh]
+    if result["already_imported"] and mapping.outputs and not params.predictions:
+        result["note"] = "outputs that were not mapped then: --predictions adds them"
     if fresh:
         roles = _roles(context, params, mapping)
         recorded = dict(as_mapping(replace(params, files=(), map=None, rejects=None))) | {

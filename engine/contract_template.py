@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 TEMPLATE = '''\
-# The contract: what is decided before any data is seen. Fill in the blanks, then `spiritsafe lock`.
+# The contract: what is decided before any data is seen. Fill in the blanks, then `spiritsafe contract lock`.
 # Locked, it is hashed and frozen; a change is a new version, and earlier attempts stay listed.
 
 [task]

@@ -128,6 +128,7 @@ ACTS: dict[str, type[Act]] = {
 }
 UNDOABLE = frozenset({"verdict", "comment"})
 OWNER_ONLY = frozenset({"project.create", "contract.lock", "decide"})
+OWNER_STAGES = frozenset({"dataset", "evaluate", "evaluation", "gate", "train"})  # what a decision rests on
 VERDICTS: dict[str, frozenset[str]] = {
     "audit": frozenset({"ok", "bad", "unsure"}),
     "duplicates": frozenset({"keep", "choose", "distinct"}),

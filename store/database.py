@@ -16,7 +16,7 @@ import duckdb
 import msgspec
 
 from store import acts, records
-from store.canonical import digest
+from store.canonical import digest, digest_of
 from store.errors import InputError, RoleError, RuleError, StoreError
 from store.ledger import EVENT_COLUMNS, Ledger, reviewer
 from store.opening import SCHEMA_VERSION, migrate, open_file
@@ -86,6 +86,7 @@ class Database:
         """
         who = reviewer(actor, claimed)
         with self.lock:
+            payload = self._as_stored(act_id, kind, payload)
             done = self.ledger.earlier(self.connection, act_id, project, kind, payload, who=who)
             if done is not None:
                 return Applied(self.event(done), fresh=False)
@@ -97,6 +98,15 @@ class Database:
             self._commit(event, act, who)
             self.ledger.record(event)
             return Applied(event, fresh=True)
+
+    def _as_stored(self, act_id: str, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """A resent verdict's payload with the ``revealed`` of the first time, which is the hub's to say."""
+        seq = self.ledger.ids.get(act_id)
+        if kind != "verdict" or seq is None:
+            return payload
+        stored = msgspec.json.decode(self.event(seq).payload)
+        rest = {name: value for name, value in payload.items() if name != "revealed"}
+        return rest | {"revealed": stored["revealed"]} if "revealed" in stored else rest
 
     def _target(self, kind: str, act: acts.Undo, project: str, who: str) -> int:
         target = self.ledger.target(kind, project, who)
@@ -114,9 +124,11 @@ class Database:
             self.ledger.insert(con, event)
             self._project(con, event, act, who)
             con.execute("commit")
-        except duckdb.Error as error:
+        except BaseException as error:  # whatever it was, nothing half-written stands
             with contextlib.suppress(duckdb.Error):  # a failed commit has rolled back already
                 con.execute("rollback")
+            if not isinstance(error, duckdb.Error):
+                raise
             raise StoreError(f"the act was not written: {error}", where=str(self.path)) from error
 
     def _project(self, con: duckdb.DuckDBPyConnection, event: Event, act: acts.Act, who: str) -> None:
@@ -159,8 +171,44 @@ class Database:
                 f"no project {project!r} in this store",
                 todo="`spiritsafe init` makes one; `spiritsafe projects` lists them.",
             )
+        if isinstance(act, acts.OpenRun) and act.stage in acts.OWNER_STAGES and actor != self.owner:
+            raise RoleError(
+                f"a run of {act.stage} needs the owner's role; {actor} is a reviewer",
+                todo=f"Ask {self.owner}.",
+            )
         if isinstance(act, acts.CloseRun):
             self._allow_close(project, act, who)
+        if isinstance(act, acts.Decide):
+            self._allow_decision(project, act, who)
+
+    def _allow_decision(self, project: str, act: acts.Decide, who: str) -> None:
+        """The record must be the decision's own, whole, and rest on this ledger as it is."""
+        record = act.record
+        evidence = record.get("evidence")
+        evidence = evidence if isinstance(evidence, dict) else {}
+        ledger = evidence.get("ledger")
+        ledger = ledger if isinstance(ledger, dict) else {}
+        seq = ledger.get("seq")
+        hash_ = digest_of({name: value for name, value in record.items() if name != "sha256"})
+        faults = (
+            (act.record_sha256 != hash_ or record.get("sha256") != hash_, "its hash is not that of the record"),
+            (record.get("outcome") != act.outcome, "the record has another outcome"),
+            (record.get("rationale") != act.rationale, "the record has another rationale"),
+            (record.get("decided_by") != who, f"the record was not decided by {who}"),
+            (evidence.get("project") != project, "the record is of another project"),
+            (type(seq) is not int or not self._is_event(seq, ledger.get("hash")), "no event as the record's evidence names it"),
+            (act.outcome == "ship" and evidence.get("passes") is not True, "ship needs evidence that passes"),
+        )  # fmt: skip
+        for wrong, what in faults:
+            if wrong:
+                raise RuleError(
+                    f"the decision is refused: {what}", todo="`spiritsafe decide` makes its record."
+                )
+
+    def _is_event(self, seq: int, hash_: object) -> bool:
+        if not 0 < seq <= self.ledger.seq:
+            return False
+        return bool(self._scalar("select hash from event where seq = ?", [seq]) == hash_)
 
     def _allow_close(self, project: str, act: acts.CloseRun, who: str) -> None:
         of_project, actor, closed = self._run(act.run_no)

@@ -52,6 +52,7 @@ from store.grammar_tree import (
     depth,
     is_condition,
     names,
+    read_names,
     to_text,
 )
 from store.grammar_value import evaluate, holds
@@ -67,6 +68,7 @@ __all__ = [
     "names",
     "parse",
     "parse_derived",
+    "read_names",
     "to_text",
 ]
 

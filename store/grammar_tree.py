@@ -175,6 +175,17 @@ def names(expr: Expr) -> frozenset[str]:
     return frozenset(found)
 
 
+def read_names(expr: Expr) -> frozenset[str]:
+    """Names that can only be columns or metadata keys (``names`` has bare words too, which may be text)."""
+    found, queue = set(), [expr]
+    while queue:
+        node = queue.pop()
+        if isinstance(node, Name):
+            found.add(f"meta.{node.name}" if node.meta else node.name)
+        queue.extend(children(node))
+    return frozenset(found)
+
+
 # How tightly each form binds when printed: or 1, and 2, not 3, comparisons 4, sums 5, products 6, minus 7.
 _SUM, _PRODUCT, _MINUS, _LEAF = 5, 6, 7, 8
 

@@ -1,8 +1,9 @@
 """SQL that is not one of the fixed questions: a client's own SELECT, slice counts, the rows of a run.
 
-A client's SQL cannot write or leave: one statement, of type SELECT, inside a read-only transaction (the
-type alone is not enough: a DELETE hidden in a WITH has type SELECT), functions that act are refused, and it
-is interrupted at its time limit. The instance itself was opened without access to files or extensions.
+A client's SQL cannot write or leave: one statement, of type SELECT, whose tree names only table functions
+known to be harmless and no function that acts or runs a statement of its own, inside a read-only transaction
+(the type alone is not enough: a DELETE hidden in a WITH has type SELECT). What cannot be inspected is refused.
+It is interrupted at its time limit. The instance itself was opened without access to files or extensions.
 """
 
 from __future__ import annotations
@@ -21,45 +22,106 @@ from store.rows import one_row, one_value
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-# Functions that change state or hide a statement in a string, whatever the transaction.
-REFUSED_FUNCTIONS = frozenset(
-    {"checkpoint", "force_checkpoint", "query", "query_table", "nextval", "setseed"}
-)
+# All others are refused, so that what a newer DuckDB brings is refused until somebody looked at it.
+TABLE_FUNCTIONS = frozenset({
+    "duckdb_columns", "duckdb_constraints", "duckdb_functions", "duckdb_indexes", "duckdb_keywords",
+    "duckdb_schemas", "duckdb_tables", "duckdb_types", "duckdb_views",
+    "generate_series", "json_each", "json_tree", "range", "repeat", "repeat_row", "unnest",
+})  # fmt: skip
+# Functions in expressions that act, wait, tell of this process, or hide a statement in a string.
+REFUSED_FUNCTIONS = frozenset({
+    "checkpoint", "currval", "force_checkpoint", "getenv", "getvariable", "json_deserialize_sql",
+    "json_execute_serialized_sql", "json_serialize_plan", "nextval", "pg_sleep", "query", "query_table", "setseed",
+    "setval", "sleep_ms", "truncate_duckdb_logs", "write_log",
+})  # fmt: skip
+REFUSED_PREFIXES = (
+    "pragma_", "enable_", "disable_", "create_", "register_", "deregister_", "destroy_", "read_", "copy_", "import_",
+    "write_", "set_config",
+)  # fmt: skip
+SELECTING = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"})
 MAX_ROWS = 1_000_000
+MAX_SECONDS = 300.0
+MAX_SQL = 100_000  # characters
+MAX_BYTES = 64 << 20  # of an answer's values
+MAX_NESTING = 64  # of lists in a value
+BATCH_ROWS = 64  # fetched at once: what is over MAX_BYTES costs no more memory than these
 BULK_ROWS = 20_000  # of an Arrow frame
 
 
 def client_sql(connection: DuckDBPyConnection, text: str, *, limit: int, seconds: float) -> dict[str, Any]:
-    """Columns and rows (at most ``limit``) of one SELECT; ``more`` when there were further rows.
+    """Columns and rows (at most ``limit``, at most MAX_BYTES) of one SELECT; ``more`` when there were further rows.
 
-    Raises RuleError for anything that is not a harmless SELECT, InputError when DuckDB refuses it.
+    Raises RuleError for anything that is not a harmless SELECT, InputError when DuckDB refuses it or a limit is
+    out of bounds.
     """
+    _check_bounds(text, limit, seconds)
     cursor = connection.cursor()
     timer = threading.Timer(seconds, cursor.interrupt)
     timer.daemon = True
+    timer.start()
     try:
         _refuse_unless_select(cursor, text)
         cursor.execute("begin transaction read only")
-        timer.start()
         cursor.execute(text)
         names = [column[0] for column in cursor.description or []]
-        rows = cursor.fetchmany(min(limit, MAX_ROWS) + 1)
+        rows, more = _fetch(cursor, limit)
     except duckdb.InterruptException as error:
         raise RuleError(
             f"took longer than {seconds:g} s and was stopped", todo="Narrow it, or raise --seconds."
         ) from error
     except duckdb.TransactionException as error:
         raise RuleError("would write to the store", todo="Only SELECT is allowed here.") from error
+    except duckdb.FatalException:  # the database gave up: the session's to say
+        raise
     except duckdb.Error as error:
         raise InputError(f"SQL: {error}") from error
     finally:
         timer.cancel()
         cursor.close()
-    return {
-        "columns": names,
-        "rows": [[_plain(v) for v in row] for row in rows[:limit]],
-        "more": len(rows) > limit,
-    }
+    return {"columns": names, "rows": rows, "more": more}
+
+
+def _check_bounds(text: str, limit: int, seconds: float) -> None:
+    if len(text) > MAX_SQL:
+        raise InputError(f"SQL of {len(text):,} characters", todo=f"At most {MAX_SQL:,} are allowed.")
+    if not 0 <= limit <= MAX_ROWS:
+        raise InputError(f"a limit of {limit:,} rows", todo=f"0 to {MAX_ROWS:,} are allowed.")
+    if not 0 < seconds <= MAX_SECONDS:
+        raise InputError(
+            f"a limit of {seconds:g} s", todo=f"More than 0, at most {MAX_SECONDS:g} s are allowed."
+        )
+
+
+def _fetch(cursor: DuckDBPyConnection, limit: int) -> tuple[list[list[Any]], bool]:
+    """At most ``limit`` rows of at most MAX_BYTES together, and whether there were more."""
+    rows: list[list[Any]] = []
+    size = 0
+    while batch := cursor.fetchmany(min(BATCH_ROWS, limit - len(rows) + 1)):
+        for row in batch:
+            size += sum(map(_size, row))
+            if len(rows) == limit:
+                return rows, True
+            if size > MAX_BYTES:
+                if not rows:
+                    raise RuleError(
+                        f"one row is larger than {MAX_BYTES >> 20} MiB", todo="Select less of it."
+                    )
+                return rows, True
+            rows.append([_plain(value) for value in row])
+    return rows, False
+
+
+def _size(value: object) -> int:
+    """About how many bytes a value is on the wire."""
+    size, todo = 0, [value]
+    while todo:
+        here = todo.pop()
+        size += len(here) if isinstance(here, str | bytes) else 8
+        if isinstance(here, list | tuple):
+            todo += here
+        elif isinstance(here, dict):
+            todo += [*here, *here.values()]
+    return size
 
 
 def _refuse_unless_select(cursor: DuckDBPyConnection, text: str) -> None:
@@ -71,39 +133,66 @@ def _refuse_unless_select(cursor: DuckDBPyConnection, text: str) -> None:
         raise RuleError(f"{len(statements)} statements where one is due", todo="Send one SELECT.")
     if statements[0].type != duckdb.StatementType.SELECT:
         raise RuleError(f"{statements[0].type.name} is not allowed", todo="Only SELECT is allowed here.")
-    tree = msgspec.json.decode(one_value(cursor, "select json_serialize_sql(?::varchar)", [text]) or "{}")
-    if not tree.get("error"):
-        called = set(_functions(tree))
-        if bad := sorted(called & REFUSED_FUNCTIONS):
-            raise RuleError(f"{bad[0]}() is not allowed here")
-    elif any(f"{name}(" in text.lower().replace(" ", "") for name in REFUSED_FUNCTIONS):
-        raise RuleError("the statement cannot be inspected and names a function that is not allowed")
+    try:
+        tree = msgspec.json.decode(one_value(cursor, "select json_serialize_sql(?::varchar)", [text]))
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise RuleError("the statement cannot be inspected", todo="Write it less deeply nested.") from error
+    if tree.get("error") is not False:
+        raise RuleError("the statement cannot be inspected", todo="Only a plain SELECT is allowed here.")
+    _refuse_acting(tree)
 
 
-def _functions(node: object) -> list[str]:
-    """Names of all functions in a serialised statement; iterative, since trees can be deep."""
-    found, todo = [], [node]
+def _refuse_acting(tree: object) -> None:
+    """Raise RuleError where a serialised statement does more than look; iterative, since trees can be deep."""
+    todo = [tree]
     while todo:
         here = todo.pop()
         if isinstance(here, dict):
-            if isinstance(name := here.get("function_name"), str):
-                found.append(name.lower())
+            kind, name = here.get("type"), here.get("function_name")
+            if isinstance(kind, str) and kind.endswith("_NODE") and kind not in SELECTING:
+                raise RuleError("would write to the store", todo="Only SELECT is allowed here.")
+            if kind == "TABLE_FUNCTION":
+                called = here.get("function")
+                table = called.get("function_name") if isinstance(called, dict) else None
+                if not allowed_table_function(str(table)):
+                    raise RuleError(f"the table function {table}() is not allowed here")
+            if isinstance(name, str) and not allowed_function(name):
+                raise RuleError(f"{name}() is not allowed here")
             todo += here.values()
         elif isinstance(here, list):
             todo += here
-    return found
 
 
-def _plain(value: object) -> object:
-    """A value that JSON and msgpack can carry."""
+def allowed_table_function(name: str) -> bool:
+    """Whether a client's SQL may select from the table function ``name``.
+
+    >>> allowed_table_function("range"), allowed_table_function("json_execute_serialized_sql")
+    (True, False)
+    """
+    return name.lower() in TABLE_FUNCTIONS
+
+
+def allowed_function(name: str) -> bool:
+    """Whether a client's SQL may call ``name`` in an expression.
+
+    >>> allowed_function("sum"), allowed_function("getenv")
+    (True, False)
+    """
+    return name.lower() not in REFUSED_FUNCTIONS and not name.lower().startswith(REFUSED_PREFIXES)
+
+
+def _plain(value: object, depth: int = MAX_NESTING) -> object:
+    """A value that JSON and msgpack can carry; raises InputError where it is nested too deeply for them."""
     if value is None or isinstance(value, bool | float | str | bytes):
         return value
     if isinstance(value, int):
         return value if -(2**63) <= value < 2**64 else str(value)
+    if isinstance(value, list | tuple | dict) and not depth:
+        raise InputError(f"a value is nested more than {MAX_NESTING} deep", todo="Select it as text.")
     if isinstance(value, list | tuple):
-        return [_plain(v) for v in value]
+        return [_plain(v, depth - 1) for v in value]
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): _plain(v, depth - 1) for k, v in value.items()}
     return str(value)
 
 

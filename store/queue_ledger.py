@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from store.grammar import Column
 from store.ledger import reviewer
-from store.queue_kind import HEAD, Kind, Member, Search, Seen, Shown, View, by_key
+from store.queue_kind import HEAD, Kind, Member, QueueSpec, Search, Seen, Shown, View, by_key
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+HIDDEN = "(hidden until your own verdict)"
 _EVENT = ("id", "project", "kind", "actor", "claimed", "at_us", "payload", "previous", "hash")
 
 
@@ -57,3 +58,20 @@ KIND = Kind(
     drawn=False,
     secret=False,
 )
+
+
+def names_payload(spec: QueueSpec) -> bool:
+    """Whether filter or sort speak of payloads, and so could tell what others judged."""
+    return any("payload" in text for text in (spec.filter, spec.sort))
+
+
+def hide_others(
+    rows: list[tuple[int, str, str, tuple[str, ...]]], who: str
+) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    """A window's rows with the payloads of verdicts that others than ``who`` gave hidden."""
+    return [
+        (position, subject, mark, (*cells[:4], HIDDEN))
+        if cells[3] == "verdict" and cells[2] != who
+        else (position, subject, mark, cells)
+        for position, subject, mark, cells in rows
+    ]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import itertools
 import secrets
 import threading
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from store import queue_sql
@@ -18,6 +19,7 @@ from store.errors import InputError
 from store.one_queue import Extents, Queue
 from store.queue_kind import QueueSpec, View
 from store.queue_kinds import kind_of
+from store.queue_letters import letter
 from store.rows import one_value
 
 if TYPE_CHECKING:
@@ -25,14 +27,6 @@ if TYPE_CHECKING:
 
 MANY_EXTENTS = 4096
 QUEUES_A_CLIENT = 16  # opening one more closes the client's oldest
-LETTERS = {
-    "ok": "a", "unsure": "z", "left": "<", "right": ">", "both": "=", "keep": "a", "choose": "r", "distinct": "n",
-}  # fmt: skip
-
-
-def letter(verdict: str, reason: int | None) -> str:
-    """The mark of a verdict in the gutter: never only a colour."""
-    return str(reason) if reason is not None else LETTERS[verdict]
 
 
 class Queues:
@@ -46,6 +40,7 @@ class Queues:
         self._numbers = itertools.count(1)
         self._marks: dict[tuple[str, str, str], dict[str, str]] = {}
         self._extents: dict[tuple[str, str], tuple[list[int], Extents | None]] = {}
+        self._unblinded: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
 
     # ---- opening and closing
     def open(
@@ -154,6 +149,16 @@ class Queues:
             for key in [k for k in self._marks if k[0] == project and k[2] == reviewer]:
                 del self._marks[key]
 
+    # ---- what has been seen
+    def _served(self, view: View, subjects: Iterable[str]) -> None:
+        with self._lock:
+            self._unblinded[view.spec.project, view.spec.kind, view.reviewer].update(subjects)
+
+    def was_unblinded(self, project: str, kind: str, reviewer: str, subject: str) -> bool:
+        """Whether this hub has shown the subject to the reviewer in an open queue, or revealed after a verdict."""
+        with self._lock:
+            return subject in self._unblinded.get((project, kind, reviewer), ())
+
     # ---- looking
     def window(
         self, cursor: DuckDBPyConnection, queue: Queue, low: int, high: int
@@ -161,6 +166,8 @@ class Queues:
         """Rows (position, subject, mark, cells) at positions low … high - 1."""
         shown = queue.kind.rows(cursor, queue.view, queue.members(cursor, low, high))
         marks, first = self.marks(cursor, queue), max(0, low)
+        if queue.kind.secret and not queue.view.spec.blind:
+            self._served(queue.view, (row.subject for row in shown))
         return [
             (first + i, row.subject, marks.get(row.subject, ""), row.cells) for i, row in enumerate(shown)
         ]
@@ -176,6 +183,8 @@ class Queues:
         )
         subject = found["subject"]
         revealed = not spec.blind or subject in marks
+        if revealed and queue.kind.secret:
+            self._served(queue.view, [subject])
         found["verdicts"] = None
         if revealed:
             found["verdicts"] = cursor.execute(

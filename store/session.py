@@ -10,7 +10,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import duckdb
 import msgspec
@@ -19,15 +19,22 @@ from store import query, read
 from store.errors import InputError, RoleError, SpiritsafeError, StoreError, WireError
 from store.ledger import reviewer, verify_chain
 from store.queue_kind import QueueSpec
-from store.queues import letter
+from store.queue_ledger import HIDDEN, hide_others, names_payload
+from store.queue_letters import letter
 from store.rows import one_row, one_value
 from store.wire import Channel, Request, Response, problem_of
 
 if TYPE_CHECKING:
     from store.database import Database
+    from store.one_queue import Queue
     from store.queues import Queues
 
 log = logging.getLogger("spiritsafe.hub")
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+# Questions whose answers tell what others judged, or which model wrote a text. Others do so too (``scored``), but
+# a reviewer's own screens ask them.
+TELLING = frozenset({"checks", "events", "given", "outputs", "pair_verdicts", "verdicts"})
 
 
 @dataclass(slots=True)
@@ -63,7 +70,12 @@ class Session:
         """Answer requests until the client leaves, talks nonsense or stops reading."""
         try:
             while not self.shared.stop.is_set():
-                self._answer(self.channel.receive(Request))
+                try:
+                    request = self.channel.receive(Request)
+                except RecursionError:
+                    self.channel.send(Response(problem=problem_of(InputError("nested too deeply"))))
+                    continue
+                self._answer(request)
         except EOFError:
             pass
         except WireError as error:
@@ -85,6 +97,14 @@ class Session:
                 self.channel.send(Response(result=answer))
         except SpiritsafeError as error:
             self.channel.send(Response(problem=problem_of(error)))
+        except (
+            TypeError,
+            ValueError,
+            RecursionError,
+        ) as error:  # what it asked was of a shape nobody foresaw
+            log.exception("%s", request.op)
+            said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+            self.channel.send(Response(problem=problem_of(InputError(f"{request.op}: {said}"))))
         except duckdb.FatalException as error:
             log.exception("the database gave up; leaving, so that the next client starts a hub anew")
             self.shared.leave()
@@ -99,11 +119,24 @@ class Session:
         if operation is None:
             raise WireError(f"no operation {request.op!r}", todo="Client and hub differ in version.")
         args = request.args if arrow is None else request.args | {"arrow": arrow}
-        try:
-            inspect.signature(operation).bind(self, **args)
-        except TypeError as error:
-            raise WireError(f"{request.op}: {error}", todo="Client and hub differ in version.") from error
-        return operation(self, **args)
+        return operation(self, **_arguments(request.op, args))
+
+
+def _arguments(op: str, args: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of an operation, each of the type that its function states; raises WireError where one is not."""
+    try:
+        return msgspec.structs.asdict(msgspec.convert(args, ARGUMENTS[op]))
+    except msgspec.ValidationError as error:
+        raise WireError(f"{op}: {error}", todo="Client and hub differ in version.") from error
+
+
+def _refuse_while_blind(session: Session, what: str) -> None:
+    if _is_kept_blind(session):
+        raise RoleError(f"{what} needs the owner's role while a blind queue is open", todo="Ask the owner.")
+
+
+def _is_kept_blind(session: Session) -> bool:
+    return session.role != "owner" and session.shared.queues.any_blind()
 
 
 class Bulk:
@@ -137,40 +170,45 @@ def _parameters(question: read.Question[Any], params: dict[str, Any]) -> dict[st
     return {name: value for name, value in params.items() if f"${name}" in question.sql}
 
 
-def _question(name: str) -> read.Question[Any]:
+def _question(session: Session, name: str) -> read.Question[Any]:
     question = read.QUESTIONS.get(name)
     if question is None:
         raise WireError(f"no question {name!r}", todo="Client and hub differ in version.")
+    if name in TELLING:
+        _refuse_while_blind(session, name)
     return question
 
 
 def ask(session: Session, question: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Rows of one question of ``read.py``."""
-    asked = _question(question)
+    asked = _question(session, question)
     return session.cursor.execute(asked.sql, _parameters(asked, params)).fetchall()
 
 
 def fetch(session: Session, question: str, params: dict[str, Any]) -> Bulk:
     """The same rows as Arrow."""
-    asked = _question(question)
+    asked = _question(session, question)
     found = session.cursor.sql(asked.sql, params=_parameters(asked, params))
     return Bulk(found.to_arrow_reader(query.BULK_ROWS))
 
 
 def rows_of_run(session: Session, run_no: int, table: str, columns: list[str]) -> Bulk:
     """A closed run's rows of one artifact table in stored order: what its digest was taken over."""
+    _refuse_while_blind(session, "rows_of_run")
     return Bulk(query.run_rows(session.cursor, run_no, table, columns))
 
 
-def slice_counts(session: Session, **args: Any) -> list[tuple[Any, ...]]:
+def slice_counts(
+    session: Session, *, project: str, run_id: str, metric: str, teacher: str, student: str, predicates: list[str]
+) -> list[tuple[Any, ...]]:
     """Paired counts of two models' scores for each predicate."""
-    return query.slice_counts(session.cursor, **args)
+    names = {"run_id": run_id, "metric": metric, "teacher": teacher, "student": student}
+    return query.slice_counts(session.cursor, project=project, predicates=predicates, **names)
 
 
 def sql(session: Session, text: str, limit: int = 10_000, seconds: float = 30.0) -> dict[str, Any]:
     """One SELECT of the client's own, in a read-only transaction, with limits."""
-    if session.role != "owner" and session.shared.queues.any_blind():
-        raise RoleError("sql needs the owner's role while a blind queue is open", todo="Ask the owner.")
+    _refuse_while_blind(session, "sql")
     return query.client_sql(session.shared.database.connection, text, limit=limit, seconds=seconds)
 
 
@@ -182,10 +220,13 @@ def chain(session: Session) -> dict[str, Any]:
 
 
 # ---- acts and artifacts
-def act(session: Session, id: str, project: str, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
+def act(session: Session, id: Name, project: Name, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Put one act on the ledger; the event, for a run its number, for an undo what it undid."""
+    if not (id.isprintable() and project.isprintable()):
+        raise InputError("an act's id and project are of printable characters")
     shared, caller = session.shared, session.caller
     with shared.database.lock:  # marks follow verdicts in the ledger's order
+        payload = _revealed(session, project, payload) if kind == "verdict" else payload
         done = shared.database.apply(id, project, kind, payload, actor=caller.actor, claimed=caller.claimed)
         if kind == "verdict" and done.fresh:
             mark = letter(payload["verdict"], payload.get("reason"))
@@ -203,6 +244,18 @@ def act(session: Session, id: str, project: str, kind: str, payload: dict[str, A
             session.cursor, "select run_no from run_opened where seq = ?", [event.seq]
         )
     return answer
+
+
+def _revealed(session: Session, project: str, payload: dict[str, Any]) -> dict[str, Any]:
+    """A verdict's payload, marked as given after the reveal where this hub knows that it was."""
+    kind, subject, claimed = payload.get("queue"), payload.get("subject"), payload.get("revealed", False)
+    known = (
+        claimed is False
+        and isinstance(kind, str)
+        and isinstance(subject, str)
+        and session.shared.queues.was_unblinded(project, kind, session.who, subject)
+    )
+    return payload | {"revealed": True} if known else payload
 
 
 def _undone(session: Session, payload: str) -> dict[str, Any]:
@@ -231,6 +284,8 @@ def open_queue(session: Session, spec: dict[str, Any]) -> dict[str, Any]:
         wanted = msgspec.convert(spec, QueueSpec)
     except msgspec.ValidationError as error:
         raise InputError(f"not a queue: {error}") from error
+    if wanted.kind == "ledger" and names_payload(wanted):
+        _refuse_while_blind(session, "a filter on payloads")
     seq = session.shared.database.ledger.seq
     queue = session.shared.queues.open(
         session.cursor, wanted, reviewer=session.who, instance=session.caller.instance, seq=seq
@@ -252,13 +307,23 @@ def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int,
     if high - low > 1000:
         raise InputError("a window has at most 1,000 rows")
     queues = session.shared.queues
-    return queues.window(session.cursor, queues.get(queue, session.who), low, high)
+    found = queues.get(queue, session.who)
+    rows = queues.window(session.cursor, found, low, high)
+    return hide_others(rows, session.who) if _hides(session, found) else rows
+
+
+def _hides(session: Session, queue: Queue) -> bool:
+    """Whether others' verdicts are kept from the caller in a queue: in the ledger, while somebody judges blind."""
+    return queue.view.spec.kind == "ledger" and _is_kept_blind(session)
 
 
 def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
     """Everything that may be seen of one subject."""
     queues = session.shared.queues
-    return queues.detail(session.cursor, queues.get(queue, session.who), position)
+    found = queues.get(queue, session.who)
+    told = queues.detail(session.cursor, found, position)
+    others = told.get("kind") == "verdict" and reviewer(told["actor"], told["claimed"]) != session.who
+    return told | {"payload": HIDDEN} if others and _hides(session, found) else told
 
 
 def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:
@@ -270,7 +335,10 @@ def unreviewed(session: Session, queue: str, position: int, step: int) -> int | 
 def find(session: Session, queue: str, text: str, position: int, step: int) -> int | None:
     """The next position whose text contains ``text``."""
     queues = session.shared.queues
-    return queues.find(session.cursor, queues.get(queue, session.who), text, position, 1 if step > 0 else -1)
+    found = queues.get(queue, session.who)
+    if found.view.spec.kind == "ledger":
+        _refuse_while_blind(session, "a search in the ledger")
+    return queues.find(session.cursor, found, text, position, 1 if step > 0 else -1)
 
 
 # ---- the hub itself
@@ -321,3 +389,16 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "status": status,
     "stop": stop,
 }
+
+
+def _struct(operation: Callable[..., Any]) -> type[msgspec.Struct]:
+    """The arguments of an operation as a struct, from its annotations."""
+    hints = get_type_hints(operation, include_extras=True)
+    fields: list[Any] = [
+        (name, hints[name]) if given.default is given.empty else (name, hints[name], given.default)
+        for name, given in list(inspect.signature(operation).parameters.items())[1:]
+    ]
+    return msgspec.defstruct(operation.__name__, fields, forbid_unknown_fields=True)
+
+
+ARGUMENTS = {name: _struct(operation) for name, operation in OPERATIONS.items()}

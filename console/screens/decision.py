@@ -37,6 +37,13 @@ class Decision(SheetRoom):
             super().typed(text)
 
     def _rationale(self, outcome: str) -> None:
+        short = [row.text.split(":")[0] for row in self.sheet.lines if row.mark in ("!", "?")]
+        if outcome == "ship" and short:
+            self.tell(
+                f"ship is refused while {len(short)} rows do not pass: "
+                + "; ".join(" ".join(s.split()) for s in short)
+            )
+            return
         self.ask(
             f"{outcome} — rationale:",
             lambda why: (

@@ -66,9 +66,9 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
 def _bar_line(row: dict[str, Any], counts: dict[str, Any], width: int) -> Line:
     c = counts.get(row["slice"]) if row["kind"] not in MEASURED else None
     critical = "*" if row["critical"] else " "
-    estimate, lower = row["estimate"] or "-", row["lower"] or "-"
+    estimate, lower = (f"{float(row[n]):.4f}" if row[n] else "-" for n in ("estimate", "lower"))
     name = f"{bar_name(row)[:20]}{critical}"
-    text = f"{name:<21} {row['judgement'].upper():<12}{row['n']:>6} {estimate[:8]:>9} {lower[:8]:>9} {row['bar']:>8}"
+    text = f"{name:<21} {row['judgement'].upper():<12}{row['n']:>6} {estimate:>9} {lower:>9} {row['bar']:>8}"
     if width >= 100 and row["kind"] == "margin" and row["lower"]:
         text += "  " + interval(
             float(row["estimate"]),

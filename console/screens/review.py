@@ -30,6 +30,9 @@ class Review(LookRoom):
         self.last: tuple[str, int | None] | None = None
         self.began = time.monotonic()
         self.judged_now = 0
+        self.judged_last: int | None = (
+            None  # the end of the queue, just judged: it takes no second verdict by itself
+        )
 
     def _opened(self, found: Opened) -> None:
         self.busy = False
@@ -59,6 +62,9 @@ class Review(LookRoom):
         found = self.details.get(at) if at is not None else None
         if self.busy or at is None or at != self.pager.position or found is None:
             self.dropped += 1  # counted in the header with the next verdict
+            return
+        if at == self.judged_last and found["mark"]:
+            self.tell("that was the last row, and it is judged: move, or press u, to judge it again")
             return
         if self.home.read_only:
             self.tell("this console is read-only")
@@ -98,6 +104,10 @@ class Review(LookRoom):
     def _before_judging(self, payload: dict[str, Any], found: dict[str, Any]) -> None:
         """For rooms whose verdict is bound to more."""
 
+    def moved(self) -> None:
+        """Whoever comes back to the last row means to judge it again."""
+        self.judged_last = None
+
     def action_judge_bad(self, reason: int) -> None:
         """A digit: bad, for that reason."""
         self.action_judge("bad", reason)
@@ -117,6 +127,7 @@ class Review(LookRoom):
             if at + 1 in self.details:
                 self._show()
         else:
+            self.judged_last = at
             self.tell("that was the last row; [ goes to the previous one that you have not judged")
             self._fetch(at)
         self.home.keep_place()

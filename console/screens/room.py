@@ -312,7 +312,7 @@ class Room(QuietScreen[None]):
         elif word in actions.OUTCOMES:
             self.home.goto("decision", outcome=word)
         elif word == "project" and rest:
-            self.home.choose(rest.strip())
+            self.home.choose_named(rest.strip())
         elif word in ("q", "quit", "exit"):
             self.home.leave()
         elif word == "help":

@@ -195,6 +195,8 @@ def length(output: str, reference: str | None, options: Options) -> Result:
     if unit not in _MEASURES:
         raise InputError(f"no unit of length: {unit!r}", todo="Use chars, words or bytes.")
     size = _MEASURES[unit](output)
+    if not {"min", "max"} & set(options):
+        raise InputError("the check length bounds nothing", todo="Give it the option min or max.")
     low, high = _option("length", options, "min", int, 0), _option("length", options, "max", int, None)
     if size < low:
         return _failed(f"{size} {unit}, fewer than {low}")

@@ -41,9 +41,10 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     arrivals = context.store.ask(read.ARRIVALS, project=context.project, split=None)
     if not arrivals:
         raise RuleError(f"project {context.project} has no arrivals", todo="Import some.")
-    data = {a.arrival_key for a in arrivals if a.split == params.split}
+    split = params.split
+    data = {a.arrival_key for a in arrivals if a.split == split}
     if not data:  # nothing to train on, as in a retrospective project: cover what there is
-        data = {a.arrival_key for a in arrivals}
+        data, split = {a.arrival_key for a in arrivals}, "all"
     cells = cover(context, dimensions, target, data, arrivals)
     opened = context.open("coverage", dict(as_mapping(params)), {})
     opened.add("bucket", bucket_rows(cells))
@@ -51,7 +52,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         "dimensions": [
             {"expression": d.expression, "edges": [f"{e:g}" for e in d.edges]} for d in dimensions
         ],
-        "split": params.split,
+        "split": split,
         **summary(cells),
     }
     opened.close(result)
