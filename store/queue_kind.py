@@ -7,6 +7,7 @@ hold none until the caller has judged the subject.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -146,5 +147,9 @@ def prompt_detail(cursor: DuckDBPyConnection, key: int, *, view: View, revealed:
 
 
 def tells(name: str, models: Iterable[str]) -> bool:
-    """Whether a metadata key names a model, as ``correct_175b_verification`` does: it speaks of one output."""
-    return any(model in name for model in models)
+    """Whether a metadata key names a model: it speaks of one output.
+
+    >>> tells("correct_175b_verification", ["175b_verification"]), tells("tier", ["t"])
+    (True, False)
+    """
+    return any(re.search(rf"(?<![^\W_]){re.escape(model)}(?![^\W_])", name) for model in models)

@@ -123,7 +123,36 @@ def test_a_failed_import_leaves_nothing_not_even_a_model(shell: Shell, tmp_path:
     assert shell("sql", "select count(*) from model")["rows"] == [[0]]
 
 
-def test_a_headless_verdict_names_what_was_seen_where_that_matters(shell: Shell, tmp_path: Path) -> None:
-    shell("init", "p", "--contract", tmp_path / "c.toml")
-    assert "needs them" in shell.refused("verdict", "disagreements", "x", "left", code=2)
-    assert "reason" in shell.refused("verdict", "audit", "x", "bad", code=3)
+def test_a_headless_verdict_is_on_a_row_or_subject_that_is_there(shell: Shell, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"q": "one", "a": "1"}\n{"q": "two", "a": "2"}\n')
+    shell("import", "--retrospective", "p", rows, "--prompt", "q", "--output", "t=a", "--teacher", "t")
+    first, second = shell("queue", "audit")["rows"]
+    assert shell("verdict", "audit", 2, "ok")["subject"] == second["subject"]
+    assert shell("verdict", "audit", first["subject"], "bad", "--reason", 3)["subject"] == first["subject"]
+    assert [row["mark"] for row in shell("queue", "audit")["rows"]] == ["3", "a"]
+    for nobody in ("3", "0", "nonsense", "f" * 32):
+        assert "no row or subject" in shell.refused("verdict", "audit", nobody, "ok", code=3)
+        assert "no row or subject" in shell.refused("comment", "audit", nobody, "hm", code=3)
+    assert "reason" in shell.refused("verdict", "audit", 1, "bad", code=3)
+
+
+def test_a_filter_that_names_nothing_known_is_refused(shell: Shell, tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"q": "one", "a": "1", "tier": "vip"}\n')
+    shell(
+        "import",
+        "--retrospective",
+        "p",
+        rows,
+        "--prompt",
+        "q",
+        "--output",
+        "t=a",
+        "--teacher",
+        "t",
+        "--meta",
+        "tier",
+    )
+    assert shell("queue", "audit", "--filter", "tier = vip")["length"] == 1
+    assert "'teir'" in shell.refused("queue", "audit", "--filter", "teir = vip", code=3)

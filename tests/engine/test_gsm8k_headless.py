@@ -193,10 +193,9 @@ def test_what_people_and_stages_do_later_breaks_no_older_record(
 ) -> None:
     shell = story["shell"]
     row = story["queue"]["rows"][0]
-    shown = [word for option in ("a", "b") for word in ("--shown", option)]
-    shell("verdict", "disagreements", row["subject"], "left", *shown)
+    shell("verdict", "disagreements", row["subject"], "left")
     audit = shell("queue", "audit", "--rows", 1)["rows"][0]["subject"]
-    shell("verdict", "audit", audit, "bad", "--reason", 1, "--shown", audit)
+    shell("verdict", "audit", audit, "bad", "--reason", 1)
     shell("undo")
     shell("check", "--all-models")
     first = json.loads(FILE.read_text().splitlines()[0])

@@ -162,7 +162,7 @@ def test_a_dataset_holds_what_no_rule_drops_and_counts_the_rest(shell: Shell, tm
     flagged = next(
         row["subject"] for row in shell("queue", "audit")["rows"] if "close my account" in str(row["cells"])
     )
-    shell("verdict", "audit", flagged, "bad", "--reason", 1, "--shown", flagged)
+    shell("verdict", "audit", flagged, "bad", "--reason", 1)
     frozen = shell("dataset", "freeze")
     assert frozen["dropped"] == {
         "near-duplicate of the evaluation set": 1, "excluded by the contract": 1, "fails a check": 1,
