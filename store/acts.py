@@ -15,6 +15,7 @@ import msgspec
 from store.errors import InputError
 
 MAX_TEXT = 100_000
+MAX_NESTING = 64
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -144,7 +145,7 @@ def parse(kind: str, payload: object) -> Act:
         act = msgspec.convert(payload, ACTS[kind])
     except msgspec.ValidationError as error:
         raise InputError(f"{kind}: {error}") from error
-    _refuse_floats(payload, kind)
+    _check_json(payload, kind)
     if isinstance(act, GiveVerdict):
         _check_verdict(act)
     if isinstance(act, Comment) and not 0 < len(act.text) <= MAX_TEXT:
@@ -167,17 +168,20 @@ def _check_verdict(act: GiveVerdict) -> None:
         raise InputError("verdicts bad and neither carry a reason from 1 to 9; others carry none")
 
 
-def _refuse_floats(value: object, where: str) -> None:
+def _check_json(value: object, where: str, depth: int = MAX_NESTING) -> None:
+    """Raise InputError for a float, a key that is not ASCII, or what is nested more than ``depth`` deep."""
+    if not depth:
+        raise InputError(f"{where}: a ledger payload is nested at most {MAX_NESTING} deep")
     if isinstance(value, float):
         raise InputError(f"{where}: a ledger payload holds no floats", todo="Write the number as text.")
     if isinstance(value, dict):
         for key, item in value.items():
             if not (isinstance(key, str) and key.isascii()):
                 raise InputError(f"{where}: a ledger payload has ASCII keys, not {key!r}")
-            _refuse_floats(item, where)
+            _check_json(item, where, depth - 1)
     elif isinstance(value, list | tuple):
         for item in value:
-            _refuse_floats(item, where)
+            _check_json(item, where, depth - 1)
 
 
 def exact(value: object) -> Any:

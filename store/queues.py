@@ -154,10 +154,16 @@ class Queues:
         with self._lock:
             self._unblinded[view.spec.project, view.spec.kind, view.reviewer].update(subjects)
 
-    def was_unblinded(self, project: str, kind: str, reviewer: str, subject: str) -> bool:
-        """Whether this hub has shown the subject to the reviewer in an open queue, or revealed after a verdict."""
+    def stamped(self, project: str, payload: dict[str, Any], reviewer: str) -> dict[str, Any]:
+        """A verdict's payload, ``revealed`` where the reviewer has seen the subject unblinded in this hub."""
+        kind, subject = payload.get("queue"), payload.get("subject")
+        if payload.get("revealed", False) is not False or not (
+            isinstance(kind, str) and isinstance(subject, str)
+        ):
+            return payload  # said already, or no verdict
         with self._lock:
-            return subject in self._unblinded.get((project, kind, reviewer), ())
+            known = subject in self._unblinded.get((project, kind, reviewer), ())
+        return payload | {"revealed": True} if known else payload
 
     # ---- looking
     def window(

@@ -26,11 +26,11 @@ from store.wire import Channel, Request, Response, problem_of
 
 if TYPE_CHECKING:
     from store.database import Database
-    from store.one_queue import Queue
     from store.queues import Queues
 
 log = logging.getLogger("spiritsafe.hub")
 
+VERSIONS = "Client and hub differ in version."
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Questions whose answers tell what others judged, or which model wrote a text. Others do so too (``scored``), but
 # a reviewer's own screens ask them.
@@ -70,12 +70,7 @@ class Session:
         """Answer requests until the client leaves, talks nonsense or stops reading."""
         try:
             while not self.shared.stop.is_set():
-                try:
-                    request = self.channel.receive(Request)
-                except RecursionError:
-                    self.channel.send(Response(problem=problem_of(InputError("nested too deeply"))))
-                    continue
-                self._answer(request)
+                self._answer(self._request())
         except EOFError:
             pass
         except WireError as error:
@@ -85,6 +80,15 @@ class Session:
         finally:
             self.channel.close()
             self.cursor.close()
+
+    def _request(self) -> Request:
+        while True:
+            try:
+                return self.channel.receive(Request)
+            except RecursionError:
+                self.channel.send(
+                    Response(problem=problem_of(InputError("the request is nested too deeply")))
+                )
 
     def _answer(self, request: Request) -> None:
         try:
@@ -97,11 +101,7 @@ class Session:
                 self.channel.send(Response(result=answer))
         except SpiritsafeError as error:
             self.channel.send(Response(problem=problem_of(error)))
-        except (
-            TypeError,
-            ValueError,
-            RecursionError,
-        ) as error:  # what it asked was of a shape nobody foresaw
+        except (TypeError, ValueError, RecursionError) as error:  # of a shape that nobody foresaw
             log.exception("%s", request.op)
             said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             self.channel.send(Response(problem=problem_of(InputError(f"{request.op}: {said}"))))
@@ -117,7 +117,7 @@ class Session:
     def _operate(self, request: Request, arrow: bytes | None) -> Any:
         operation = OPERATIONS.get(request.op)
         if operation is None:
-            raise WireError(f"no operation {request.op!r}", todo="Client and hub differ in version.")
+            raise WireError(f"no operation {request.op!r}", todo=VERSIONS)
         args = request.args if arrow is None else request.args | {"arrow": arrow}
         return operation(self, **_arguments(request.op, args))
 
@@ -127,16 +127,7 @@ def _arguments(op: str, args: dict[str, Any]) -> dict[str, Any]:
     try:
         return msgspec.structs.asdict(msgspec.convert(args, ARGUMENTS[op]))
     except msgspec.ValidationError as error:
-        raise WireError(f"{op}: {error}", todo="Client and hub differ in version.") from error
-
-
-def _refuse_while_blind(session: Session, what: str) -> None:
-    if _is_kept_blind(session):
-        raise RoleError(f"{what} needs the owner's role while a blind queue is open", todo="Ask the owner.")
-
-
-def _is_kept_blind(session: Session) -> bool:
-    return session.role != "owner" and session.shared.queues.any_blind()
+        raise WireError(f"{op}: {error}", todo=VERSIONS) from error
 
 
 class Bulk:
@@ -166,6 +157,15 @@ def _stream(pa: Any, schema: Any, batches: list[Any]) -> memoryview:
 
 
 # ---- reads
+def _kept_blind(session: Session) -> bool:
+    return session.role != "owner" and session.shared.queues.any_blind()
+
+
+def _refuse_while_blind(session: Session, what: str) -> None:
+    if _kept_blind(session):
+        raise RoleError(f"{what} needs the owner's role while a blind queue is open", todo="Ask the owner.")
+
+
 def _parameters(question: read.Question[Any], params: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if f"${name}" in question.sql}
 
@@ -173,7 +173,7 @@ def _parameters(question: read.Question[Any], params: dict[str, Any]) -> dict[st
 def _question(session: Session, name: str) -> read.Question[Any]:
     question = read.QUESTIONS.get(name)
     if question is None:
-        raise WireError(f"no question {name!r}", todo="Client and hub differ in version.")
+        raise WireError(f"no question {name!r}", todo=VERSIONS)
     if name in TELLING:
         _refuse_while_blind(session, name)
     return question
@@ -199,11 +199,18 @@ def rows_of_run(session: Session, run_no: int, table: str, columns: list[str]) -
 
 
 def slice_counts(
-    session: Session, *, project: str, run_id: str, metric: str, teacher: str, student: str, predicates: list[str]
+    session: Session,
+    *,
+    project: str,
+    run_id: str,
+    metric: str,
+    teacher: str,
+    student: str,
+    predicates: list[str],
 ) -> list[tuple[Any, ...]]:
     """Paired counts of two models' scores for each predicate."""
-    names = {"run_id": run_id, "metric": metric, "teacher": teacher, "student": student}
-    return query.slice_counts(session.cursor, project=project, predicates=predicates, **names)
+    names = {"project": project, "run_id": run_id, "metric": metric, "teacher": teacher, "student": student}
+    return query.slice_counts(session.cursor, predicates=predicates, **names)
 
 
 def sql(session: Session, text: str, limit: int = 10_000, seconds: float = 30.0) -> dict[str, Any]:
@@ -226,7 +233,8 @@ def act(session: Session, id: Name, project: Name, kind: str, payload: dict[str,
         raise InputError("an act's id and project are of printable characters")
     shared, caller = session.shared, session.caller
     with shared.database.lock:  # marks follow verdicts in the ledger's order
-        payload = _revealed(session, project, payload) if kind == "verdict" else payload
+        if kind == "verdict":
+            payload = shared.queues.stamped(project, payload, session.who)
         done = shared.database.apply(id, project, kind, payload, actor=caller.actor, claimed=caller.claimed)
         if kind == "verdict" and done.fresh:
             mark = letter(payload["verdict"], payload.get("reason"))
@@ -244,18 +252,6 @@ def act(session: Session, id: Name, project: Name, kind: str, payload: dict[str,
             session.cursor, "select run_no from run_opened where seq = ?", [event.seq]
         )
     return answer
-
-
-def _revealed(session: Session, project: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """A verdict's payload, marked as given after the reveal where this hub knows that it was."""
-    kind, subject, claimed = payload.get("queue"), payload.get("subject"), payload.get("revealed", False)
-    known = (
-        claimed is False
-        and isinstance(kind, str)
-        and isinstance(subject, str)
-        and session.shared.queues.was_unblinded(project, kind, session.who, subject)
-    )
-    return payload | {"revealed": True} if known else payload
 
 
 def _undone(session: Session, payload: str) -> dict[str, Any]:
@@ -309,12 +305,8 @@ def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int,
     queues = session.shared.queues
     found = queues.get(queue, session.who)
     rows = queues.window(session.cursor, found, low, high)
-    return hide_others(rows, session.who) if _hides(session, found) else rows
-
-
-def _hides(session: Session, queue: Queue) -> bool:
-    """Whether others' verdicts are kept from the caller in a queue: in the ledger, while somebody judges blind."""
-    return queue.view.spec.kind == "ledger" and _is_kept_blind(session)
+    hides = found.view.spec.kind == "ledger" and _kept_blind(session)
+    return hide_others(rows, session.who) if hides else rows
 
 
 def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
@@ -322,8 +314,9 @@ def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
     queues = session.shared.queues
     found = queues.get(queue, session.who)
     told = queues.detail(session.cursor, found, position)
-    others = told.get("kind") == "verdict" and reviewer(told["actor"], told["claimed"]) != session.who
-    return told | {"payload": HIDDEN} if others and _hides(session, found) else told
+    if found.view.spec.kind != "ledger" or told["kind"] != "verdict" or not _kept_blind(session):
+        return told
+    return told if reviewer(told["actor"], told["claimed"]) == session.who else told | {"payload": HIDDEN}
 
 
 def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:
@@ -342,7 +335,7 @@ def find(session: Session, queue: str, text: str, position: int, step: int) -> i
 
 
 # ---- the hub itself
-def progress(session: Session, job: str, state: dict[str, Any]) -> None:
+def progress(session: Session, job: Name, state: dict[str, str | int | float | bool | None]) -> None:
     """Say how far a job is: scratch, shown on the home screen. An empty state ends it."""
     if state:
         session.shared.jobs[job] = state | {"actor": session.who}
@@ -394,9 +387,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
 def _struct(operation: Callable[..., Any]) -> type[msgspec.Struct]:
     """The arguments of an operation as a struct, from its annotations."""
     hints = get_type_hints(operation, include_extras=True)
+    given = list(inspect.signature(operation).parameters.values())[1:]
     fields: list[Any] = [
-        (name, hints[name]) if given.default is given.empty else (name, hints[name], given.default)
-        for name, given in list(inspect.signature(operation).parameters.items())[1:]
+        (a.name, hints[a.name], *(() if a.default is a.empty else (a.default,))) for a in given
     ]
     return msgspec.defstruct(operation.__name__, fields, forbid_unknown_fields=True)
 

@@ -13,10 +13,11 @@ from store import acts, read
 from store.canonical import digest_of
 from store.client import Client
 from store.database import Database
-from store.errors import InputError, RoleError, RuleError, SpiritsafeError
+from store.errors import RoleError, RuleError, SpiritsafeError
 from store.hub import Hub
 from store.ledger import verify_chain
 from store.queue_ledger import HIDDEN
+from store.wire import MESSAGE, Response
 from tests.factories import arrival, output
 
 AUDIT = {"kind": "audit", "project": "demo", "model": "teacher"}
@@ -90,7 +91,7 @@ ACT = {"id": "x", "project": "demo", "kind": "comment", "payload": {"subject": "
         ("window", {"queue": {}, "low": 0, "high": 1}),
         ("detail", {"queue": "q", "position": 0.5}),
         ("progress", {"job": ["x"], "state": {"a": 1}}),
-        ("append", {"run_no": 1, "table": "output", "first_seq": 0, "arrow": "text"}),
+        ("append", {"run_no": 1, "table": "output", "first_seq": 0}),
         ("rows_of_run", {"run_no": 1, "table": ["x"], "columns": []}),
         ("stop", {"now": True}),
     ],
@@ -103,8 +104,16 @@ def test_an_argument_of_another_type_is_an_error_and_harms_nothing(near_store, o
 
 
 def test_a_request_nested_without_end_is_answered_and_the_session_lives(near_store):
-    with pytest.raises(SpiritsafeError):
-        near_store.call("progress", job="j", state={"a": deep(900)})
+    for levels in (900, 5_000):
+        body = (
+            b"\x83\xa2op\xa8progress\xa4args\x82\xa3job\xa1j\xa5state\x81\xa1a"
+            + b"\x91" * levels
+            + b"\x01\xa5arrow\xc2"
+        )
+        channel = near_store._take()
+        channel._send(MESSAGE, body)
+        assert channel.receive(Response).problem is not None
+        near_store._give(channel)
     assert near_store.call("status")["events"] == 1
 
 
