@@ -11,7 +11,6 @@ from typing import Any
 from store import grammar
 from store.errors import GrammarError, RuleError
 from store.grammar import Column, Expr
-from store.grammar_tree import Name, children
 from store.queue_kind import MINE, Kind, QueueSpec, tells
 
 Sql = tuple[str, list[Any]]
@@ -86,21 +85,10 @@ def _columns(expression: Expr, spec: QueueSpec, kind: Kind) -> dict[str, Column]
     if hidden:
         raise RuleError(BLIND.format(", ".join(hidden)), todo=OPEN_IT)
     columns = dict(kind.columns) | ({} if spec.blind else dict(kind.open_columns))
-    unknown = sorted(_named(expression) - columns.keys()) if kind.metadata is None else []
+    unknown = sorted(grammar.read_names(expression) - columns.keys()) if kind.metadata is None else []
     if unknown:
         raise GrammarError(f"no column {unknown[0]!r}", todo="Columns: " + ", ".join(sorted(columns)))
     return columns
-
-
-def _named(expression: Expr) -> set[str]:
-    """What must be a column (``grammar.names`` has bare words too, which may be text)."""
-    found, queue = set(), [expression]
-    while queue:
-        node = queue.pop()
-        if isinstance(node, Name):
-            found.add(f"meta.{node.name}" if node.meta else node.name)
-        queue.extend(children(node))
-    return found
 
 
 def search(kind: Kind, source: str, *, forward: bool) -> str:
