@@ -18,9 +18,13 @@ Options = argparse.Namespace
 QUEUES = ("audit", "duplicates", "disagreements", "ledger")
 
 
-def spec_of(context: Context, kind: str, options: Options | None = None) -> dict[str, Any]:
-    """What a queue of this kind is of, with the project's defaults: its teacher, newest runs, newest student."""
-    given = {n: getattr(options, n, None) for n in ("filter", "sort", "seed", "model", "student")}
+def spec_of(context: Context, kind: str, options: Options | None = None, **wanted: Any) -> dict[str, Any]:
+    """What a queue of this kind is of, with the project's defaults: its teacher, newest runs, newest student.
+
+    ``wanted`` (a filter, a seed, …) goes before what ``options`` say. Raises InputError for a filter that names
+    nothing known, RuleError where a stage must run first.
+    """
+    given = {n: getattr(options, n, None) for n in ("filter", "sort", "seed", "model", "student")} | wanted
     spec: dict[str, Any] = {"kind": kind, "project": context.project, "seed": given["seed"] or 0}
     spec |= {
         "filter": given["filter"] or "",
@@ -154,7 +158,7 @@ def verdict(options: Options) -> int:
 def _subject(context: Context, kind: str, named: str, filter: str = "") -> dict[str, Any]:
     """The detail of a subject by row number or id; raises InputError where the queue holds none such."""
     store = context.store
-    queue = store.call("open_queue", spec=spec_of(context, kind) | {"filter": filter})
+    queue = store.call("open_queue", spec=spec_of(context, kind, filter=filter))
     try:
         if named.isdigit() and len(named) < ID_CHARS:
             position: int | None = int(named) - 1

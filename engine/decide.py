@@ -39,16 +39,7 @@ def decide(context: Context, outcome: str, rationale: str, *, student: str = "")
             todo="spiritsafe verify says where.",
         )
     if outcome == "ship" and not found["passes"]:
-        rows = [
-            f"{r['slice']} {r['kind']}: {r['judgement']}"
-            for r in found["gate"]["rows"]
-            if r["judgement"] != "pass"
-        ]
-        if not found["protocol"]["holds"]:
-            rows.append("protocol: attempts or unanswered prompts")
-        raise RuleError(
-            "ship is refused: " + "; ".join(rows or ["the gate has no row"]), todo="Decide iterate or kill."
-        )
+        raise _refusal(found)
     record: dict[str, Any] = {
         "format": FORMAT,
         "outcome": outcome,
@@ -69,6 +60,19 @@ def decide(context: Context, outcome: str, rationale: str, *, student: str = "")
         },
     )
     return record
+
+
+def _refusal(found: dict[str, Any]) -> RuleError:
+    """Why these evidences do not ship."""
+    rows = [
+        f"{r['slice']} {r['kind']}: {r['judgement']}"
+        for r in found["gate"]["rows"]
+        if r["judgement"] != "pass"
+    ]
+    if not found["protocol"]["holds"]:
+        rows.append("protocol: attempts or unanswered prompts")
+    told = "; ".join(rows or ["the gate has no row"])
+    return RuleError(f"ship is refused: {told}", todo="Decide iterate or kill.")
 
 
 def recorded(context: Context, which: int = -1) -> dict[str, Any]:

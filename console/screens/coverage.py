@@ -11,6 +11,7 @@ from console.screens.sheet import Line, Sheet, SheetRoom
 from console.text import fit
 from console.widgets.bars import share
 from console.widgets.detail import Section
+from engine.clean.coverage import bucket_state
 from engine.context import Context
 from store import read
 from store.errors import RuleError
@@ -45,13 +46,7 @@ def coverage_sheet(context: Context, width: int) -> Sheet:
     for cell, b in cells:
         ours = b.have / all_have if all_have else 0.0
         theirs = b.production / all_production if all_production else 0.0
-        state = (
-            "missing"
-            if b.production and not b.have
-            else "thin"
-            if b.clean < b.target or ours < theirs / 2
-            else "ok"
-        )
+        state = bucket_state(b.have, b.clean, b.production, b.target, shares=(ours, theirs))
         name = " · ".join(map(str, cell.values()))
         text = f"{fit(name, size)} {state:<8}{b.have:>6,}{b.clean:>6,}{b.production:>6,}{b.evaluation:>6,} {ours:>6.1%}"
         text += f" {share(ours, 8)}" if wide else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.timer import Timer
 
-from console.headless import refuse_unknown, spec_of
+from console.headless import spec_of
 from console.screens.room import Room
 from console.text import fit, line
 from console.widgets.detail import Section
@@ -115,9 +115,7 @@ class QueueRoom(Room):
 
     def _open(self, wanted: dict[str, Any], old: str) -> Opened:
         store = self.home.store
-        spec = spec_of(self.home.context, self.name_) | wanted
-        if wanted["filter"] and self.name_ in ("audit", "disagreements"):
-            refuse_unknown(self.home.context, wanted["filter"])
+        spec = spec_of(self.home.context, self.name_, **wanted)
         queue = store.call("open_queue", spec=spec)
         if old and old != queue["id"]:  # a new hub counts from one again
             store.call("close_queue", queue=old)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from store.errors import InputError
 
@@ -193,6 +193,21 @@ def _label(dimension: Dimension, value: object) -> str:
     return f"≥ {names[-1]}" if bin_no == len(names) else f"{names[bin_no - 1]} to {names[bin_no]}"
 
 
+def bucket_state(
+    have: int, clean: int, production: int, target: int, *, shares: tuple[float | None, float | None]
+) -> Literal["missing", "thin", "ok"]:
+    """How a bucket stands; ``shares`` are ours and production's (None: there is nothing to have a share of).
+
+    >>> bucket_state(0, 0, 3, 0, shares=(0.0, 0.1)), bucket_state(9, 9, 3, 5, shares=(0.04, 0.1))
+    ('missing', 'thin')
+    """
+    share, production_share = shares
+    if production > 0 and have == 0:
+        return "missing"
+    behind = production_share is not None and (share or 0.0) < THIN_SHARE * production_share
+    return "thin" if clean < target or behind else "ok"
+
+
 def _cell(
     named: tuple[tuple[str, str], ...],
     counts: Mapping[str, int],
@@ -207,8 +222,9 @@ def _cell(
     production_share = counts["production"] / all_production if all_production else None
     share = counts["have"] / all_have if all_have else None
     low, high = wilson(counts["bad"], counts["judged"], level)
-    missing = counts["production"] > 0 and counts["have"] == 0
-    behind = production_share is not None and (share or 0.0) < THIN_SHARE * production_share
+    state = bucket_state(
+        counts["have"], counts["clean"], counts["production"], target, shares=(share, production_share)
+    )
     return Cell(
         cell=named,
         have=counts["have"],
@@ -222,8 +238,8 @@ def _cell(
         bad=counts["bad"],
         bad_low=low,
         bad_high=high,
-        missing=missing,
-        thin=not missing and (counts["clean"] < target or behind),
+        missing=state == "missing",
+        thin=state == "thin",
     )
 
 
