@@ -96,6 +96,10 @@ class QueueRoom(Room):
 
     def _reopen(self) -> None:
         self._opening += 1
+        if self.queue:
+            self.queue["lost"] = (
+                True  # answers that find the old one gone meanwhile open nothing by themselves
+            )
         number, old = self._opening, self.queue.get("id", "")
         wanted = {"filter": self.filter, "seed": self.seed}
 
@@ -183,6 +187,7 @@ class QueueRoom(Room):
             self._text_only = True
 
     def _not_opened(self, error: SpiritsafeError) -> None:
+        self.queue.pop("lost", None)
         refused, self.filter = self.filter, self.spec.get("filter", "")
         if refused != self.filter:
             self.tell(str(error).replace("\n", " "))
@@ -215,7 +220,6 @@ class QueueRoom(Room):
         if not (isinstance(error, InputError) and "is not open" in error.what):
             self.home.fail(error)
         elif self.queue.get("id") and not self.queue.get("lost"):
-            self.queue["lost"] = True  # asked once, however many questions found it gone
             self.wanted_position = self.pager.position or 0
             self._reopen()
 
