@@ -16,12 +16,14 @@ import duckdb
 import msgspec
 
 from store import acts, records
-from store.canonical import digest, digest_of
+from store.canonical import digest
+from store.copies import write_copies
 from store.errors import InputError, RoleError, RuleError, StoreError
 from store.ledger import EVENT_COLUMNS, Ledger, reviewer
 from store.opening import SCHEMA_VERSION, migrate, open_file
 from store.records import Event
 from store.rows import one_row, one_value
+from store.rules import allow
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,10 +60,11 @@ class Database:
         self.root = digest(self.store_id.encode())
         self.connection.execute("set lock_configuration=true")
         self.ledger = Ledger(self.connection, self.root)
-        self.next_run = self._scalar("select coalesce(max(run_no), 0) + 1 from run_opened")
+        self.next_run = self.scalar("select coalesce(max(run_no), 0) + 1 from run_opened")
         self._next_seq: dict[tuple[int, str], int] = {}
 
-    def _scalar(self, sql: str, values: list[Any] | None = None) -> Any:
+    def scalar(self, sql: str, values: list[Any] | None = None) -> Any:
+        """One value of a query on the writing connection."""
         return one_value(self.connection, sql, values)
 
     def close(self) -> None:
@@ -91,7 +94,7 @@ class Database:
             if done is not None:
                 return Applied(self.event(done), fresh=False)
             act = acts.parse(kind, payload)
-            self._allow(project, kind, act, actor, who)
+            allow(self, project, kind, act, actor=actor, who=who)
             if isinstance(act, acts.Undo):
                 payload = {"target": self._target(kind, act, project, who)}
             event = self.ledger.next_event(act_id, project, kind, payload, actor=actor, claimed=claimed)
@@ -122,7 +125,7 @@ class Database:
         try:
             con.execute("begin")
             self.ledger.insert(con, event)
-            self._project(con, event, act, who)
+            write_copies(self, con, event, act, who)
             con.execute("commit")
         except BaseException as error:  # whatever it was, nothing half-written stands
             with contextlib.suppress(duckdb.Error):  # a failed commit has rolled back already
@@ -131,106 +134,7 @@ class Database:
                 raise
             raise StoreError(f"the act was not written: {error}", where=str(self.path)) from error
 
-    def _project(self, con: duckdb.DuckDBPyConnection, event: Event, act: acts.Act, who: str) -> None:
-        """Write the typed copy of the event, where views need one."""
-        seq, project, at_us = event.seq, event.project, event.at_us
-        match act:
-            case acts.GiveVerdict(queue=queue, subject=subject):
-                earlier = (
-                    "select count(*) from verdict_event"
-                    " where project = ? and queue = ? and subject = ? and actor = ?"
-                )
-                first = not self._scalar(earlier, [project, queue, subject, who])
-                values = [seq, project, who, at_us, queue, subject, act.verdict, act.reason, first]
-                con.execute("insert into verdict_event values (?,?,?,?,?,?,?,?,?)", values)
-            case acts.Undo():
-                target = msgspec.json.decode(event.payload)["target"]
-                con.execute("insert into undo_event values (?, ?)", [seq, target])
-            case acts.OpenRun():
-                run = [seq, self.next_run, act.run_id, project, act.stage, who, at_us]
-                con.execute("insert into run_opened values (?,?,?,?,?,?,?)", run)
-                self.next_run += 1
-            case acts.CloseRun():
-                con.execute(
-                    "insert into run_closed values (?,?,?,?)", [seq, act.run_no, at_us, event.payload]
-                )
-            case _:
-                pass
-
-    def _allow(self, project: str, kind: str, act: acts.Act, actor: str, who: str) -> None:
-        """Roles, existence and locks: what the hub enforces (the stages enforce the rest)."""
-        exists = project in self.ledger.projects
-        if kind in acts.OWNER_ONLY and actor != self.owner:
-            raise RoleError(
-                f"{kind} needs the owner's role; {actor} is a reviewer", todo=f"Ask {self.owner}."
-            )
-        if kind == "project.create" and exists:
-            raise RuleError(f"project {project!r} exists already", todo="Choose another name, or use it.")
-        if kind != "project.create" and not exists:
-            raise InputError(
-                f"no project {project!r} in this store",
-                todo="`spiritsafe init` makes one; `spiritsafe projects` lists them.",
-            )
-        if isinstance(act, acts.OpenRun) and act.stage in acts.OWNER_STAGES and actor != self.owner:
-            raise RoleError(
-                f"a run of {act.stage} needs the owner's role; {actor} is a reviewer",
-                todo=f"Ask {self.owner}.",
-            )
-        if isinstance(act, acts.CloseRun):
-            self._allow_close(project, act, who)
-        if isinstance(act, acts.Decide):
-            self._allow_decision(project, act, who)
-
-    def _allow_decision(self, project: str, act: acts.Decide, who: str) -> None:
-        """The record must be the decision's own, whole, and rest on this ledger as it is."""
-        record = act.record
-        evidence = record.get("evidence")
-        evidence = evidence if isinstance(evidence, dict) else {}
-        ledger = evidence.get("ledger")
-        ledger = ledger if isinstance(ledger, dict) else {}
-        seq = ledger.get("seq")
-        hash_ = digest_of({name: value for name, value in record.items() if name != "sha256"})
-        faults = (
-            (act.record_sha256 != hash_ or record.get("sha256") != hash_, "its hash is not that of the record"),
-            (record.get("outcome") != act.outcome, "the record has another outcome"),
-            (record.get("rationale") != act.rationale, "the record has another rationale"),
-            (record.get("decided_by") != who, f"the record was not decided by {who}"),
-            (evidence.get("project") != project, "the record is of another project"),
-            (type(seq) is not int or not self._is_event(seq, ledger.get("hash")), "no event as the record's evidence names it"),
-            (act.outcome == "ship" and evidence.get("passes") is not True, "ship needs evidence that passes"),
-        )  # fmt: skip
-        for wrong, what in faults:
-            if wrong:
-                raise RuleError(
-                    f"the decision is refused: {what}", todo="`spiritsafe decide` makes its record."
-                )
-
-    def _is_event(self, seq: int, hash_: object) -> bool:
-        if not 0 < seq <= self.ledger.seq:
-            return False
-        return bool(self._scalar("select hash from event where seq = ?", [seq]) == hash_)
-
-    def _allow_close(self, project: str, act: acts.CloseRun, who: str) -> None:
-        of_project, actor, closed = self._run(act.run_no)
-        if of_project != project:
-            raise InputError(f"project {project!r} has no run {act.run_no}")
-        if closed:
-            raise RuleError(f"run {act.run_no} is closed already")
-        if actor != who:
-            raise RoleError(f"run {act.run_no} is {actor}'s")
-        if unknown := sorted(act.tables.keys() - records.ARTIFACTS.keys()):
-            raise InputError(f"run {act.run_no} closes with rows of {unknown[0]!r}, which is no table")
-        for table in records.ARTIFACTS:
-            rows, stated = self.next_seq(act.run_no, table), act.tables.get(table)
-            if rows != (stated.rows if stated else 0):
-                raise RuleError(
-                    f"run {act.run_no} closes with {stated.rows if stated else 0} rows of {table},"
-                    f" the store has {rows}"
-                )
-            if stated and tuple(stated.columns) != records.columns_of(table):
-                raise InputError(f"run {act.run_no}: the digest of {table} does not cover its columns")
-
-    def _run(self, run_no: int) -> tuple[str, str, bool]:
+    def run(self, run_no: int) -> tuple[str, str, bool]:
         """Project and actor of a run, and whether it is closed."""
         found = (
             "select project, actor, exists (select 1 from run_closed c where c.run_no = o.run_no)"
@@ -254,7 +158,7 @@ class Database:
         """How many rows of ``table`` run ``run_no`` has stored: the seq of the next one."""
         if (run_no, table) not in self._next_seq:
             key = records.key_column(table)
-            top = self._scalar(f"select max({key}) from {table} where run_no = ?", [run_no])  # noqa: S608 - our names
+            top = self.scalar(f"select max({key}) from {table} where run_no = ?", [run_no])  # noqa: S608 - our names
             self._next_seq[run_no, table] = 0 if top is None else (top & (1 << records.SEQ_BITS) - 1) + 1
         return self._next_seq[run_no, table]
 
@@ -265,7 +169,7 @@ class Database:
         if tuple(batch.column_names) != records.columns_of(table):
             raise InputError(f"rows for {table} do not have its columns")
         with self.lock:
-            _, actor, closed = self._run(run_no)
+            _, actor, closed = self.run(run_no)
             if closed:
                 raise RuleError(f"run {run_no} is closed: its rows are frozen")
             if actor != who:

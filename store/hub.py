@@ -30,6 +30,7 @@ from store import address
 from store.database import SCHEMA_VERSION, Database
 from store.errors import InputError, SpiritsafeError, StoreError, WireError
 from store.hub_process import BUSY, CHILD
+from store.operations import operate
 from store.queues import Queues
 from store.session import Caller, Session, Shared
 from store.wire import MAX_HELLO, PROTOCOL, VERSION, Channel, Hello, Response, Welcome, problem_of
@@ -119,7 +120,7 @@ class Hub:
             self._channels.add(channel)
             self._instances[caller.instance] += 1
         try:
-            Session(self.shared, channel, caller).run()
+            Session(self.shared, channel, caller, operate).run()
         finally:
             self._left(channel, caller.instance)
 

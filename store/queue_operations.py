@@ -1,0 +1,93 @@
+"""What a client may ask of queues: open, look, find; inside the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from store.errors import InputError, RoleError
+from store.ledger import reviewer
+from store.queue_kind import QueueSpec
+from store.queue_ledger import HIDDEN, hide_others, names_payload
+from store.session import Session
+
+
+def kept_blind(session: Session) -> bool:
+    return session.role != "owner" and session.shared.queues.any_blind()
+
+
+def refuse_while_blind(session: Session, what: str) -> None:
+    if kept_blind(session):
+        raise RoleError(f"{what} needs the owner's role while a blind queue is open", todo="Ask the owner.")
+
+
+def open_queue(session: Session, spec: dict[str, Any]) -> dict[str, Any]:
+    """Open a queue and say how long it is and how much of it the caller has judged."""
+    try:
+        wanted = msgspec.convert(spec, QueueSpec)
+    except msgspec.ValidationError as error:
+        raise InputError(f"not a queue: {error}") from error
+    if wanted.kind == "ledger" and names_payload(wanted):
+        refuse_while_blind(session, "a filter on payloads")
+    seq = session.shared.database.ledger.seq
+    queue = session.shared.queues.open(
+        session.cursor, wanted, reviewer=session.who, instance=session.caller.instance, seq=seq
+    )
+    return {"id": queue.id, "length": queue.length, "reviewed": queue.reviewed, "seq": seq}
+
+
+def close_queue(session: Session, queue: str) -> None:
+    """Forget a queue of one's own; one that is gone already is fine."""
+    try:
+        session.shared.queues.get(queue, session.who)
+    except InputError:
+        return
+    session.shared.queues.close(session.cursor, queue)
+
+
+def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
+    """List rows at positions low … high - 1, at most 1,000."""
+    if high - low > 1000:
+        raise InputError("a window has at most 1,000 rows")
+    queues = session.shared.queues
+    found = queues.get(queue, session.who)
+    rows = queues.window(session.cursor, found, low, high)
+    hides = found.view.spec.kind == "ledger" and kept_blind(session)
+    return hide_others(rows, session.who) if hides else rows
+
+
+def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
+    """Everything that may be seen of one subject."""
+    queues = session.shared.queues
+    found = queues.get(queue, session.who)
+    told = queues.detail(session.cursor, found, position)
+    if found.view.spec.kind != "ledger" or told["kind"] != "verdict" or not kept_blind(session):
+        return told
+    return told if reviewer(told["actor"], told["claimed"]) == session.who else told | {"payload": HIDDEN}
+
+
+def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:
+    """The next position that the caller has not judged."""
+    queues = session.shared.queues
+    return queues.unreviewed(session.cursor, queues.get(queue, session.who), position, 1 if step > 0 else -1)
+
+
+def find(session: Session, queue: str, text: str, position: int, step: int) -> int | None:
+    """The next position whose text contains ``text``."""
+    queues = session.shared.queues
+    found = queues.get(queue, session.who)
+    if found.view.spec.kind == "ledger":
+        refuse_while_blind(session, "a search in the ledger")
+    return queues.find(session.cursor, found, text, position, 1 if step > 0 else -1)
+
+
+QUEUE_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "open_queue": open_queue,
+    "close_queue": close_queue,
+    "window": window,
+    "detail": detail,
+    "unreviewed": unreviewed,
+    "find": find,
+}
