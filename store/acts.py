@@ -16,6 +16,8 @@ from store.errors import InputError
 
 MAX_TEXT = 100_000
 MAX_NESTING = 64
+MAX_SUBJECTS = 100_000  # of one bulk verdict
+MAX_NAME = 64
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,7 +74,7 @@ class CloseRun(Act, frozen=True):
 class GiveVerdict(Act, frozen=True):
     """What a reviewer said of a sample, a pair or a disagreement, and what exactly was on the screen."""
 
-    queue: str  # audit | duplicates | disagreements
+    queue: str  # audit | adjudicate | duplicates | disagreements
     subject: str
     verdict: str
     reason: int | None = None
@@ -82,6 +84,27 @@ class GiveVerdict(Act, frozen=True):
     revealed: bool = False  # source and other verdicts had been seen before this
     whole: bool = True  # the whole text had been scrolled through
     dwell_ms: int = 0
+
+
+class Adjudicate(GiveVerdict, frozen=True):
+    """The verdict that settles a conflict between reviewers; it stands above theirs and is never undone."""
+
+
+class GiveVerdicts(Act, frozen=True):
+    """One verdict on a whole selection, its texts unread: it never counts as an audit's outcome."""
+
+    queue: str
+    subjects: list[str]
+    verdict: str
+    reason: int | None = None
+    selection: str = ""  # how they were chosen: a filter, or the rows that were marked
+
+
+class SaveSlice(Act, frozen=True):
+    """A filter under a name, for everybody; an empty one forgets the name."""
+
+    name: str
+    where: str
 
 
 class Comment(Act, frozen=True):
@@ -121,17 +144,23 @@ ACTS: dict[str, type[Act]] = {
     "run.open": OpenRun,
     "run.close": CloseRun,
     "verdict": GiveVerdict,
+    "adjudicate": Adjudicate,
+    "verdicts": GiveVerdicts,
+    "slice.save": SaveSlice,
     "comment": Comment,
     "why": Why,
     "undo": Undo,
     "redo": Undo,
     "decide": Decide,
 }
-UNDOABLE = frozenset({"verdict", "comment"})
+UNDOABLE = frozenset({"verdict", "verdicts", "comment"})
 OWNER_ONLY = frozenset({"project.create", "contract.lock", "decide"})
-OWNER_STAGES = frozenset({"dataset", "evaluate", "evaluation", "gate", "train"})  # what a decision rests on
+OWNER_STAGES = frozenset(
+    {"audit", "dataset", "evaluate", "evaluation", "gate", "train"}
+)  # what a decision rests on
 VERDICTS: dict[str, frozenset[str]] = {
     "audit": frozenset({"ok", "bad", "unsure"}),
+    "adjudicate": frozenset({"ok", "bad", "escalate"}),
     "duplicates": frozenset({"keep", "choose", "distinct"}),
     "disagreements": frozenset({"left", "right", "both", "neither"}),
 }
@@ -146,8 +175,16 @@ def parse(kind: str, payload: object) -> Act:
     except msgspec.ValidationError as error:
         raise InputError(f"{kind}: {error}") from error
     _check_json(payload, kind)
-    if isinstance(act, GiveVerdict):
+    if isinstance(act, GiveVerdict | GiveVerdicts):
         _check_verdict(act)
+        if (act.queue == "adjudicate") != isinstance(act, Adjudicate):
+            raise InputError(f"{kind} is no act of the queue {act.queue}")
+    if isinstance(act, GiveVerdicts) and not 0 < len(set(act.subjects)) == len(act.subjects) <= MAX_SUBJECTS:
+        raise InputError(
+            f"a bulk verdict has 1 to {MAX_SUBJECTS:,} different subjects, not {len(act.subjects):,}"
+        )
+    if isinstance(act, SaveSlice) and not (0 < len(act.name) <= MAX_NAME and act.name.isprintable()):
+        raise InputError(f"a slice has a name of 1 to {MAX_NAME} printable characters")
     if isinstance(act, Comment) and not 0 < len(act.text) <= MAX_TEXT:
         raise InputError(f"a comment has 1 to {MAX_TEXT:,} characters")
     if isinstance(act, Decide) and act.outcome not in ("ship", "iterate", "kill"):
@@ -155,7 +192,7 @@ def parse(kind: str, payload: object) -> Act:
     return act
 
 
-def _check_verdict(act: GiveVerdict) -> None:
+def _check_verdict(act: GiveVerdict | GiveVerdicts) -> None:
     known = VERDICTS.get(act.queue)
     if known is None:
         raise InputError(f"no verdicts are given in a queue of kind {act.queue!r}")

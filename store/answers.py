@@ -301,3 +301,82 @@ class Head:
 
     seq: int
     hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActRow:
+    """An event as it was put on the ledger, of every project: for judging it again."""
+
+    seq: int
+    project: str
+    kind: str
+    actor: str
+    claimed: str | None
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class BulkCopy:
+    """A bulk verdict beside its typed copies: subjects in order, as JSON, and what else they say."""
+
+    seq: int
+    copies: str
+    original: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A locked audit plan: parameters and result of its run, as JSON."""
+
+    run_no: int
+    run_id: str
+    actor: str
+    seq: int
+    at_us: int
+    params: str
+    result: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """How many samples of a plan's draw have an outcome: ok, bad, unsure, conflict, replaced; None: not judged.
+
+    ``overlapped``: of these, judged by more than one; ``revealed``: verdicts by somebody who had seen the source.
+    """
+
+    stratum: str
+    inclusion: float
+    outcome: str | None
+    adjudicated: bool
+    count: int
+    overlapped: int
+    revealed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What one reviewer says of a sample: current, by reading it."""
+
+    subject: str
+    actor: str
+    verdict: str
+    reason: int | None
+    revealed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SavedSlice:
+    """A filter under a name."""
+
+    name: str
+    predicate: str
+    actor: str
+    at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataValue:
+    """A frequent value of a metadata key (among the first arrivals: for completion, not for counting)."""
+
+    key: str
+    value: str

@@ -79,9 +79,9 @@ class RowDigest:
 
     def update(self, rows: Iterable[Sequence[object]]) -> None:
         """Add rows (tuples in the order of the columns that the closing event names)."""
-        lines = _row_encoder.encode_lines(list(rows))
-        self._hash.update(lines)
-        self.rows += lines.count(b"\n")
+        rows = rows if isinstance(rows, list) else list(rows)
+        self._hash.update(_row_encoder.encode_lines(rows))
+        self.rows += len(rows)
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()

@@ -218,6 +218,10 @@ class Client:
         """A run's rows of one artifact table, in stored order."""
         return self._fetch("rows_of_run", {"run_no": run_no, "table": table, "columns": columns})
 
+    def table(self, op: str, **args: Any) -> pa.Table:
+        """The answer of an operation that answers in bulk, as one Arrow table."""
+        return self._fetch(op, args)
+
     def _fetch(self, op: str, args: dict[str, Any]) -> pa.Table:
         import pyarrow as pa
 

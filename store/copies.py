@@ -19,14 +19,10 @@ def write_copies(database: Database, con: DuckDBPyConnection, event: Event, act:
     """Write the typed copy of the event, where views need one."""
     seq, project, at_us = event.seq, event.project, event.at_us
     match act:
-        case acts.GiveVerdict(queue=queue, subject=subject):
-            earlier = (
-                "select count(*) from verdict_event"
-                " where project = ? and queue = ? and subject = ? and actor = ?"
-            )
-            first = not database.scalar(earlier, [project, queue, subject, who])
-            values = [seq, project, who, at_us, queue, subject, act.verdict, act.reason, first]
-            con.execute("insert into verdict_event values (?,?,?,?,?,?,?,?,?)", values)
+        case acts.GiveVerdict(subject=subject):
+            _copy_verdicts(con, event, act, [subject], who, bulk=False, revealed=act.revealed)
+        case acts.GiveVerdicts(subjects=subjects):
+            _copy_verdicts(con, event, act, subjects, who, bulk=True, revealed=False)
         case acts.Undo():
             target = msgspec.json.decode(event.payload)["target"]
             con.execute("insert into undo_event values (?, ?)", [seq, target])
@@ -38,3 +34,34 @@ def write_copies(database: Database, con: DuckDBPyConnection, event: Event, act:
             con.execute("insert into run_closed values (?,?,?,?)", [seq, act.run_no, at_us, event.payload])
         case _:
             pass
+
+
+def _copy_verdicts(
+    con: DuckDBPyConnection,
+    event: Event,
+    act: acts.GiveVerdict | acts.GiveVerdicts,
+    subjects: list[str],
+    who: str,
+    *,
+    bulk: bool,
+    revealed: bool,
+) -> None:
+    """One row a subject; ``first``: this person's first verdict on it, undone or not."""
+    con.execute(
+        "insert into verdict_event select $seq, $project, $who, $at_us, $queue, s.subject, $verdict, $reason::integer,"
+        " not exists (select 1 from verdict_event v where v.project = $project and v.queue = $queue"
+        "   and v.subject = s.subject and v.actor = $who), $bulk, $revealed"
+        " from (select unnest($subjects::varchar[]) as subject) s",
+        {
+            "seq": event.seq,
+            "project": event.project,
+            "who": who,
+            "at_us": event.at_us,
+            "queue": act.queue,
+            "verdict": act.verdict,
+            "reason": act.reason,
+            "subjects": subjects,
+            "bulk": bulk,
+            "revealed": revealed,
+        },
+    )

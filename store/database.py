@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +24,13 @@ from store.ledger import EVENT_COLUMNS, Ledger, reviewer
 from store.opening import SCHEMA_VERSION, migrate, open_file
 from store.records import Event
 from store.rows import one_row, one_value
-from store.rules import allow
+from store.rules import allow, allow_undo
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pyarrow as pa
+    from duckdb import DuckDBPyConnection
 
 __all__ = ["SCHEMA_VERSION", "Applied", "Database"]
 
@@ -62,6 +66,7 @@ class Database:
         self.ledger = Ledger(self.connection, self.root)
         self.next_run = self.scalar("select coalesce(max(run_no), 0) + 1 from run_opened")
         self._next_seq: dict[tuple[int, str], int] = {}
+        self._appending: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # by run
 
     def scalar(self, sql: str, values: list[Any] | None = None) -> Any:
         """One value of a query on the writing connection."""
@@ -94,18 +99,35 @@ class Database:
             if done is not None:
                 return Applied(self.event(done), fresh=False)
             act = acts.parse(kind, payload)
-            allow(self, project, kind, act, actor=actor, who=who)
-            if isinstance(act, acts.Undo):
-                payload = {"target": self._target(kind, act, project, who)}
-            event = self.ledger.next_event(act_id, project, kind, payload, actor=actor, claimed=claimed)
-            self._commit(event, act, who)
+            with self._no_appends(act):
+                allow(self, project, kind, act, actor=actor, who=who)
+                if isinstance(act, acts.Undo):
+                    payload = {"target": self._target(kind, act, project, who)}
+                if kind == "undo":
+                    allow_undo(self, project, payload["target"])
+                event = self.ledger.next_event(act_id, project, kind, payload, actor=actor, claimed=claimed)
+                self._commit(event, act, who)
             self.ledger.record(event)
             return Applied(event, fresh=True)
+
+    @contextlib.contextmanager
+    def _no_appends(self, act: acts.Act) -> Iterator[None]:
+        """While a run is being closed nothing is appended to it; refused where an append is under way."""
+        if not isinstance(act, acts.CloseRun):
+            yield
+            return
+        lock = self._appending[act.run_no]
+        if not lock.acquire(blocking=False):  # waiting would make everybody's acts wait
+            raise RuleError(f"rows of run {act.run_no} are on their way", todo="Close it once they are in.")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _as_stored(self, act_id: str, kind: str, payload: dict[str, Any]) -> dict[str, Any]:
         """A resent verdict's payload with the ``revealed`` of the first time, which is the hub's to say."""
         seq = self.ledger.ids.get(act_id)
-        if kind != "verdict" or seq is None:
+        if kind not in ("verdict", "adjudicate") or seq is None:
             return payload
         stored = msgspec.json.decode(self.event(seq).payload)
         rest = {name: value for name, value in payload.items() if name != "revealed"}
@@ -134,13 +156,13 @@ class Database:
                 raise
             raise StoreError(f"the act was not written: {error}", where=str(self.path)) from error
 
-    def run(self, run_no: int) -> tuple[str, str, bool]:
+    def run(self, run_no: int, cursor: DuckDBPyConnection | None = None) -> tuple[str, str, bool]:
         """Project and actor of a run, and whether it is closed."""
         found = (
             "select project, actor, exists (select 1 from run_closed c where c.run_no = o.run_no)"
             " from run_opened o where run_no = ?"
         )
-        row = one_row(self.connection, found, [run_no])
+        row = one_row(cursor or self.connection, found, [run_no])
         if row is None:
             raise InputError(f"no run {run_no}")
         return row[0], row[1], row[2]
@@ -158,18 +180,22 @@ class Database:
         """How many rows of ``table`` run ``run_no`` has stored: the seq of the next one."""
         if (run_no, table) not in self._next_seq:
             key = records.key_column(table)
-            top = self.scalar(f"select max({key}) from {table} where run_no = ?", [run_no])  # noqa: S608 - our names
+            with contextlib.closing(self.connection.cursor()) as cursor:
+                top = one_value(cursor, f"select max({key}) from {table} where run_no = ?", [run_no])  # noqa: S608 - our names
             self._next_seq[run_no, table] = 0 if top is None else (top & (1 << records.SEQ_BITS) - 1) + 1
         return self._next_seq[run_no, table]
 
     def append(self, run_no: int, table: str, first_seq: int, batch: pa.Table, *, who: str) -> int:
-        """Append rows of an open run; rows that are there already (a resend) are skipped. Returns the next seq."""
+        """Append rows of an open run; rows that are there already (a resend) are skipped. Returns the next seq.
+
+        Holds the run's own lock, never the acts': an act commits while rows pour in.
+        """
         if table not in records.ARTIFACTS:
             raise InputError(f"no artifact table {table!r}")
         if tuple(batch.column_names) != records.columns_of(table):
             raise InputError(f"rows for {table} do not have its columns")
-        with self.lock:
-            _, actor, closed = self.run(run_no)
+        with self._appending[run_no], contextlib.closing(self.connection.cursor()) as cursor:
+            _, actor, closed = self.run(run_no, cursor)
             if closed:
                 raise RuleError(f"run {run_no} is closed: its rows are frozen")
             if actor != who:
@@ -180,14 +206,14 @@ class Database:
             batch = batch.slice(min(have - first_seq, batch.num_rows))
             if batch.num_rows:
                 _check_keys(run_no, table, have, batch)
-                self._insert(table, batch)
+                self._insert(cursor, run_no, table, batch)
             self._next_seq[run_no, table] = have + batch.num_rows
             return have + int(batch.num_rows)
 
-    def _insert(self, table: str, batch: pa.Table) -> None:
+    def _insert(self, cursor: DuckDBPyConnection, run_no: int, table: str, batch: pa.Table) -> None:
         names = ", ".join(records.columns_of(table))
-        cursor = self.connection.cursor()
         cursor.register("incoming", batch)
+        self._next_seq.pop((run_no, table), None)  # asked anew, should this fail halfway
         try:
             cursor.execute(f"insert into {table} ({names}) select {names} from incoming")  # noqa: S608 - our names
         except _ROWS_AT_FAULT as error:
@@ -195,7 +221,7 @@ class Database:
         except duckdb.Error as error:
             raise StoreError(f"the rows were not written: {error}", where=str(self.path)) from error
         finally:
-            cursor.close()
+            cursor.unregister("incoming")
 
 
 def _check_keys(run_no: int, table: str, have: int, batch: pa.Table) -> None:

@@ -16,7 +16,10 @@ from typing import IO, Any
 from store.canonical import ID_CHARS
 from store.errors import InputError
 
-MAX_LINE = 64 << 20  # bytes of one line or CSV cell: beyond this a file is not what its name says
+MAX_LINE = 16 << 20  # bytes of one line or CSV row: beyond this a file is not what its name says
+PARQUET_ROWS = 1_024  # at one time, fewer where rows are long
+PARQUET_BYTES = 16 << 20
+TOO_LONG = f"is longer than {MAX_LINE >> 20} MiB"
 BOM = b"\xef\xbb\xbf"
 OTHER_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -34,23 +37,35 @@ def file_id(path: Path | str) -> str:
         raise InputError(failure.strerror or str(failure), where=str(path)) from None
 
 
-class RowFile:
-    """An open file of rows; iterate once. ``bytes_read`` counts bytes on disk, compressed ones too."""
+def format_of(path: Path) -> tuple[str, bool] | None:
+    """The suffix that says what a file is, and whether it is gzipped; None where it says nothing known.
 
-    def __init__(self, path: Path | str, *, batch: int) -> None:
+    >>> format_of(Path("log.2026.jsonl.GZ")), format_of(Path("a.parquet.gz"))
+    (('.jsonl', True), None)
+    """
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    gzipped = suffixes[-1:] == [".gz"]
+    suffix = ((suffixes[:-1] if gzipped else suffixes)[-1:] or [""])[0]
+    return None if suffix not in READERS or (gzipped and suffix == ".parquet") else (suffix, gzipped)
+
+
+class RowFile:
+    """An open file of rows; iterate once. ``bytes_read`` counts bytes on disk, compressed ones too; ``volume`` what
+    they hold, unpacked. ``name`` is what places call it, its own name unless given."""
+
+    def __init__(self, path: Path | str, *, batch: int, name: str = "") -> None:
         self.path, self.batch = Path(path), batch
-        self.name = self.path.name
-        self.bytes_read = 0
-        suffixes = [suffix.lower() for suffix in self.path.suffixes[-2:]]
-        self.gzipped = suffixes[-1:] == [".gz"]
-        self.kind = (suffixes[:-1] if self.gzipped else suffixes)[-1:] or [""]
-        if self.kind[0] not in READERS or (self.gzipped and self.kind[0] == ".parquet"):
+        self.name = name or self.path.name
+        self.bytes_read = self.volume = 0
+        known = format_of(self.path)
+        if known is None:
             todo = "rename it to .jsonl, .json (a row a line), .csv (each also .gz) or .parquet"
             raise InputError("is of no known format", where=self.name, todo=todo)
+        self.format, self.gzipped = known
 
     def __iter__(self) -> Iterator[Numbered]:
         with _readable(self.name), self.path.open("rb") as raw:
-            yield from READERS[self.kind[0]](self, raw)
+            yield from READERS[self.format](self, raw)
 
     def lines(self, raw: IO[bytes]) -> Iterator[tuple[int, bytes]]:
         """Numbered lines with their ends, without BOM. Raises InputError for UTF-16 and for endless lines."""
@@ -63,7 +78,8 @@ class RowFile:
             if number == 1:
                 line = self._without_bom(line)
             if len(line) > MAX_LINE:
-                raise InputError(f"is longer than {MAX_LINE >> 20} MiB", where=self.where(number))
+                raise InputError(TOO_LONG, where=self.where(number))
+            self.volume += len(line)
             if not number & 63:
                 self.bytes_read = raw.tell()
             yield number, line
@@ -143,10 +159,11 @@ def _csv_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
     import csv
 
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(_decoded(file, raw), strict=True)
+    row_start = [0]
+    reader = csv.reader(_decoded(file, raw, row_start), strict=True)
     header: list[str] | None = None
     while True:
-        start = reader.line_num + 1
+        start, row_start[0] = reader.line_num + 1, file.volume
         try:
             cells = next(reader, None)
         except csv.Error as failure:
@@ -164,8 +181,12 @@ def _csv_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
             yield start, dict(zip(header, cells, strict=True))
 
 
-def _decoded(file: RowFile, raw: IO[bytes]) -> Iterator[str]:
+def _decoded(file: RowFile, raw: IO[bytes], row_start: list[int]) -> Iterator[str]:
+    """The lines as text. ``row_start``: the volume where the row began, for a row may go over many lines."""
     for number, line in file.lines(raw):
+        if file.volume - row_start[0] > MAX_LINE:
+            todo = "A quote is not closed, perhaps."
+            raise InputError(f"the row that goes on here {TOO_LONG}", where=file.where(number), todo=todo)
         try:
             yield line.decode()
         except UnicodeDecodeError as failure:
@@ -187,14 +208,23 @@ def _parquet_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
     number = 0
     try:
         with pq.ParquetFile(raw) as parquet:
-            for batch in parquet.iter_batches(file.batch):
+            for batch in parquet.iter_batches(_rows_at_once(parquet.metadata, file.batch)):
                 file.bytes_read = raw.tell()
+                share = batch.nbytes // max(1, batch.num_rows)
                 for row in batch.to_pylist():
                     number += 1
+                    file.volume += share
                     yield number, row
     except (pa.ArrowException, ValueError) as failure:  # ValueError: dates beyond Python's, text not UTF-8
         what = f"is not Parquet that can be read: {failure}"
         raise InputError(what, where=file.where(number + 1) if number else file.name) from None
+
+
+def _rows_at_once(metadata: Any, most: int) -> int:
+    """How many rows of a Parquet file to unpack at one time, from what its row groups say of their size."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    longest = max((group.total_byte_size // max(1, group.num_rows) for group in groups), default=0)
+    return max(1, min(most, PARQUET_ROWS, PARQUET_BYTES // max(1, longest)))
 
 
 READERS: dict[str, Callable[[RowFile, IO[bytes]], Iterator[Numbered]]] = {

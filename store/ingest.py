@@ -7,7 +7,7 @@ here they become batches. Reading again gives the same bytes, keys and ids again
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,14 +18,15 @@ from store.errors import InputError
 from store.file_rows import RowFile, file_id
 from store.mapping import Mapping
 from store.records import columns_of, key_of
-from store.row_parser import RowParser
+from store.row_parser import Answer, Arrival, RowParser
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 __all__ = ["Parsed", "arrow_schema", "file_id", "preview", "read_batches"]
 
-BATCH_ROWS = 8_192
+BATCH_ROWS = 2_048  # few enough to stay in the processor's cache
+BATCH_BYTES = 16 << 20  # of the file that become one batch at most, so that long rows do not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,46 @@ class Parsed:
     rows: int
 
 
+@dataclass(slots=True)
+class _Collected:
+    """Rows on their way into one batch: the first seqs they get, and the values from ``prompt_id`` on."""
+
+    run_no: int
+    file_id: str
+    groups: int
+    arrival_seq: int
+    output_seq: int
+    numbers: list[int] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
+    outputs: list[list[Answer]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.outputs = [[] for _ in range(self.groups)]
+
+    def add(self, number: int, arrival: Arrival, answers: list[tuple[int, Answer]]) -> None:
+        key = key_of(self.run_no, self.arrival_seq + len(self.arrivals))
+        self.arrivals.append(arrival)
+        self.numbers.append(number)
+        for group, answer in answers:
+            self.outputs[group].append((key, *answer))
+
+    def tables(self) -> tuple[pa.Table, pa.Table]:
+        """Arrivals and outputs as Arrow; what comes next begins anew behind them."""
+        count = len(self.arrivals)
+        columns: list[Sequence[Any]] = list(zip(*self.arrivals, strict=True))
+        columns = columns or [()] * (len(columns_of("arrival")) - 4)
+        arrivals = _table(
+            "arrival", self.run_no, self.arrival_seq, [*columns, [self.file_id] * count, self.numbers], count
+        )
+        flat = [row for group in self.outputs for row in group]
+        columns = list(zip(*flat, strict=True)) or [()] * (len(columns_of("output")) - 2)
+        outputs = _table("output", self.run_no, self.output_seq, columns, len(flat))
+        self.arrival_seq += count
+        self.output_seq += len(flat)
+        self.numbers, self.arrivals, self.outputs = [], [], [[] for _ in range(self.groups)]
+        return arrivals, outputs
+
+
 def read_batches(
     path: Path | str,
     mapping: Mapping,
@@ -50,85 +91,55 @@ def read_batches(
     first_output_seq: int = 0,
     rows: int = BATCH_ROWS,
     on_reject: Callable[[InputError], None] | None = None,
+    name: str = "",
+    identity: str | None = None,
 ) -> Iterator[Parsed]:
-    """The file's batches of at most ``rows`` rows; a file without rows gives none.
+    """The file's batches of at most ``rows`` rows, in file order; a file without rows gives none.
 
-    Raises InputError at the first bad row, or hands it to ``on_reject`` and goes on; a file that cannot be read
-    any further always raises. An output's ``arrival_key`` is that of its own row.
+    ``name`` stands in places instead of the file's own; ``identity`` is its ``file_id`` where that is known. Raises InputError at the first bad row, or hands it to
+    ``on_reject`` and goes on (so that a batch may be empty); a file that cannot be read any further always raises.
+    An output's ``arrival_key`` is that of its own row.
     """
-    file = RowFile(path, batch=rows)
-    identity = file_id(path)
-    parser = RowParser(mapping, file.name, flat=file.kind[0] == ".csv")
-    seen = 0
-    numbers: list[int] = []
-    arrivals: list[tuple[Any, ...]] = []
-    outputs: list[list[tuple[Any, ...]]] = [[] for _ in mapping.outputs]
-
-    def batch() -> Parsed:
-        nonlocal first_arrival_seq, first_output_seq, numbers, arrivals, outputs
-        flat = [row for group in outputs for row in group]
-        parsed = Parsed(
-            _arrivals(arrivals, numbers, run_no, first_arrival_seq, identity),
-            _outputs(flat, run_no, first_output_seq),
-            file.bytes_read,
-            seen,
-        )
-        first_arrival_seq += len(arrivals)
-        first_output_seq += len(flat)
-        numbers, arrivals, outputs = [], [], [[] for _ in outputs]
-        return parsed
-
+    file = RowFile(path, batch=rows, name=name)
+    parser = RowParser(mapping, file.name, flat=file.format == ".csv")
+    identity = file_id(path) if identity is None else identity
+    into = _Collected(run_no, identity, len(mapping.outputs), first_arrival_seq, first_output_seq)
+    seen, given, until = 0, 0, BATCH_BYTES
+    parse, add = parser.parse, into.add
     for number, row in file:
         seen += 1
         try:
-            arrival, answers = parser.parse(row, number)
+            arrival, answers = parse(row, number)
         except InputError as failure:
             if on_reject is None:
                 raise
             on_reject(failure)
-            continue
-        key = key_of(run_no, first_arrival_seq + len(arrivals))
-        arrivals.append(arrival)
-        numbers.append(number)
-        for group, answer in answers:
-            outputs[group].append((key, *answer))
-        if len(arrivals) == rows:
-            yield batch()
-    if arrivals:
-        yield batch()
+        else:
+            add(number, arrival, answers)
+        if seen - given == rows or file.volume >= until:
+            yield Parsed(*into.tables(), file.bytes_read, seen)
+            given, until = seen, file.volume + BATCH_BYTES
+    if seen > given:
+        yield Parsed(*into.tables(), file.bytes_read, seen)
 
 
-def preview(path: Path | str, mapping: Mapping, n: int = 5) -> list[dict[str, object]]:
+def preview(path: Path | str, mapping: Mapping, n: int = 5, *, name: str = "") -> list[dict[str, object]]:
     """The first ``n`` rows as the mapping reads them, for the eye. Raises InputError like ``read_batches``."""
     found: list[dict[str, object]] = []
-    for batch in read_batches(path, mapping, run_no=0, rows=max(n, 1)):
+    for batch in read_batches(path, mapping, run_no=0, rows=max(n, 1), name=name, identity=""):
         outputs = batch.outputs.to_pylist()
         for row in batch.arrivals.to_pylist():
             answers = [out for out in outputs if out["arrival_key"] == row["arrival_key"]]
+            shown = ("file_row", "text", "reference", "source", "split", "at_us")
             found.append(
                 {
-                    **{
-                        name: row[name]
-                        for name in ("file_row", "text", "reference", "source", "split", "at_us")
-                    },
+                    **{name: row[name] for name in shown},
                     "metadata": msgspec.json.decode(row["metadata"]),
                     "outputs": [(out["model"], out["text"]) for out in answers],
                 }
             )
         break
     return found[:n]
-
-
-def _arrivals(
-    rows: Sequence[tuple[Any, ...]], numbers: list[int], run_no: int, first: int, identity: str
-) -> pa.Table:
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True))
-    return _table("arrival", run_no, first, [*columns, [identity] * len(rows), numbers], len(rows))
-
-
-def _outputs(rows: Sequence[tuple[Any, ...]], run_no: int, first: int) -> pa.Table:
-    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) or [()] * (len(columns_of("output")) - 2)
-    return _table("output", run_no, first, columns, len(rows))
 
 
 def _table(table: str, run_no: int, first: int, columns: list[Sequence[Any]], count: int) -> pa.Table:
@@ -138,5 +149,14 @@ def _table(table: str, run_no: int, first: int, columns: list[Sequence[Any]], co
     schema = arrow_schema(table)
     start = key_of(run_no, first)
     columns = [[run_no] * count, range(start, start + count), *columns]
-    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    arrays = [_array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _array(column: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """The column in Arrow; one that says the same (or nothing) in every row costs next to nothing."""
+    import pyarrow as pa
+
+    if column and column[0] is column[-1] and column.count(column[0]) == len(column):
+        return pa.repeat(pa.scalar(column[0], kind), len(column))
+    return pa.array(column, kind)

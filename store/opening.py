@@ -16,7 +16,7 @@ from store.rows import one_value
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # Evidence: large transactions bypass the log, and a checkpoint of a large log stalls acts; a small one is brief.
 CHECKPOINT_THRESHOLD = "64MB"
 LEAST_MEMORY = 4 << 30  # bytes: an import of a million rows stays well below

@@ -17,6 +17,7 @@ from store.errors import InputError, RoleError, WireError
 from store.ledger import verify_chain
 from store.queue_letters import letter
 from store.queue_operations import QUEUE_OPERATIONS, refuse_while_blind
+from store.review_operations import REVIEW_OPERATIONS
 from store.rows import one_row, one_value
 from store.session import Bulk, Session
 
@@ -24,7 +25,21 @@ VERSIONS = "Client and hub differ in version."
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Questions whose answers tell what others judged, or which model wrote a text. Others do so too (``scored``), but
 # a reviewer's own screens ask them.
-TELLING = frozenset({"checks", "events", "given", "outputs", "pair_verdicts", "verdicts"})
+JUDGING = ("verdict", "adjudicate")
+TELLING = frozenset(
+    {
+        "acts",
+        "bulk_copies",
+        "checks",
+        "drawn",
+        "events",
+        "given",
+        "judged",
+        "outputs",
+        "pair_verdicts",
+        "verdicts",
+    }
+)
 
 
 # ---- reads
@@ -95,15 +110,15 @@ def act(session: Session, id: Name, project: Name, kind: str, payload: dict[str,
         raise InputError("an act's id and project are of printable characters")
     shared, caller = session.shared, session.caller
     with shared.database.lock:  # marks follow verdicts in the ledger's order
-        if kind == "verdict":
+        if kind in JUDGING:
             payload = shared.queues.stamped(project, payload, session.who)
         done = shared.database.apply(id, project, kind, payload, actor=caller.actor, claimed=caller.claimed)
-        if kind == "verdict" and done.fresh:
+        if kind in JUDGING and done.fresh:
             mark = letter(payload["verdict"], payload.get("reason"))
             shared.queues.judged(
                 project, payload["queue"], session.who, subject=payload["subject"], mark=mark
             )
-        elif kind in ("undo", "redo"):
+        elif kind in ("undo", "redo", "verdicts"):
             shared.queues.forget(project, session.who)
     event = done.event
     answer: dict[str, Any] = {"seq": event.seq, "hash": event.hash, "at_us": event.at_us}
@@ -177,6 +192,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "status": status,
     "stop": stop,
     **QUEUE_OPERATIONS,
+    **REVIEW_OPERATIONS,
 }
 
 

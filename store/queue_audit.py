@@ -63,7 +63,7 @@ KIND = Kind(
     keys="o.output_key, null::bigint",
     source="from output o join arrival a using (arrival_key)"
     " {mine} where o.run_no in (select run_no from closed_run where project = ?) and o.model = ?",
-    values=lambda spec: [spec.project, spec.model],
+    values=lambda view: [view.spec.project, view.spec.model],
     order="o.output_key",
     subject="o.output_id",
     columns=PROMPT | MINE | {"output": Column("o.text", "text"), "tokens": Column("o.tokens_out", "number")},

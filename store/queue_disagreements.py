@@ -115,7 +115,13 @@ KIND = Kind(
     " join output os on os.output_key = s.output_key join output ot on ot.output_key = t.output_key"
     " {mine} where s.project = ? and s.run_id = ? and s.model = ? and t.model = ? and s.metric = ?"
     " and s.value <> t.value",
-    values=lambda spec: [spec.project, spec.run_id, spec.model, spec.teacher, spec.metric],
+    values=lambda view: [
+        view.spec.project,
+        view.spec.run_id,
+        view.spec.model,
+        view.spec.teacher,
+        view.spec.metric,
+    ],
     order="md5(s.prompt_id), s.output_key",
     subject=_SUBJECT,
     columns=PROMPT | REVIEWED | REASON,

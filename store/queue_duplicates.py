@@ -114,7 +114,7 @@ KIND = Kind(
     " join (select *, count(*) over (partition by run_no, field, cluster) as size from cluster_member) c"
     "   on c.run_no = e.run_no and c.field = e.field and c.subject_key = e.left_key"
     " {mine} where r.project = ? and r.run_id = ?",
-    values=lambda spec: [spec.project, spec.run_id],
+    values=lambda view: [view.spec.project, view.spec.run_id],
     order="c.size desc, c.field, c.cluster, e.edge_key",
     subject=_SUBJECT,
     columns=REVIEWED

@@ -40,6 +40,9 @@ class QueueSpec(msgspec.Struct, frozen=True):
     teacher: str = ""  # disagreements
     metric: str = ""  # disagreements
     run_id: str = ""  # duplicates, disagreements: which run
+    plan: str = ""  # audit, adjudicate: the run id of an audit plan, whose draw is shown in its order
+    everyone: bool = False  # audit by plan: also what is assigned to others
+    similar: str = ""  # audit: a text; what is most like it, nearest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class Kind:
 
     keys: str  # SQL of a member's key and other
     source: str  # from … where …, with {mine} where verdicts may be joined; a filter is and-ed behind it
-    values: Callable[[QueueSpec], list[Any]]
+    values: Callable[[View], list[Any]]  # of the source's parameters
     order: str  # default order; named, because it is also what makes import order cheap
     subject: str  # SQL of the id that verdicts name, over the tables of ``source``
     columns: Mapping[str, Column]

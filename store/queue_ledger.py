@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 HIDDEN = "(hidden until your own verdict)"
+TELLING = frozenset({"verdict", "verdicts", "adjudicate"})  # acts whose payload says what somebody judged
 _EVENT = ("id", "project", "kind", "actor", "claimed", "at_us", "payload", "previous", "hash")
 
 
@@ -40,7 +41,7 @@ def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) 
 KIND = Kind(
     keys="e.seq, null::bigint",
     source="from event e {mine} where e.project = ?",
-    values=lambda spec: [spec.project],
+    values=lambda view: [view.spec.project],
     order="e.seq",
     subject="e.id",
     columns={
@@ -71,7 +72,7 @@ def hide_others(
     """A window's rows with the payloads of verdicts that others than ``who`` gave hidden."""
     return [
         (position, subject, mark, (*cells[:4], HIDDEN))
-        if cells[3] == "verdict" and cells[2] != who
+        if cells[3] in TELLING and cells[2] != who
         else (position, subject, mark, cells)
         for position, subject, mark, cells in rows
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 LETTERS = {
     "ok": "a", "unsure": "z", "left": "<", "right": ">", "both": "=", "keep": "a", "choose": "r", "distinct": "n",
+    "escalate": "z",
 }  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import msgspec
 from store.errors import InputError, RoleError
 from store.ledger import reviewer
 from store.queue_kind import QueueSpec
-from store.queue_ledger import HIDDEN, hide_others, names_payload
+from store.queue_ledger import HIDDEN, TELLING, hide_others, names_payload
 from store.session import Session
 
 
@@ -63,7 +63,7 @@ def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
     queues = session.shared.queues
     found = queues.get(queue, session.who)
     told = queues.detail(session.cursor, found, position)
-    if found.view.spec.kind != "ledger" or told["kind"] != "verdict" or not kept_blind(session):
+    if found.view.spec.kind != "ledger" or told["kind"] not in TELLING or not kept_blind(session):
         return told
     return told if reviewer(told["actor"], told["claimed"]) == session.who else told | {"payload": HIDDEN}
 

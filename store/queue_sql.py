@@ -11,18 +11,19 @@ from typing import Any
 from store import grammar
 from store.errors import GrammarError, RuleError
 from store.grammar import Column, Expr
-from store.queue_kind import MINE, Kind, QueueSpec, tells
+from store.queue_kind import MINE, Kind, QueueSpec, View, tells
 
 Sql = tuple[str, list[Any]]
 BLIND = "a blind queue cannot be filtered or sorted by {}"
 OPEN_IT = "It would tell the source before the verdict. Open the queue unblinded; the record will say so."
 
 
-def members(spec: QueueSpec, kind: Kind, table: str, mine: str | None) -> Sql:
+def members(view: View, kind: Kind, table: str, mine: str | None) -> Sql:
     """Statement that stores (pos, key, other, judged) of all members as ``table``.
 
     ``mine``: table of the caller's own verdicts, where there are any. Raises GrammarError and RuleError.
     """
+    spec = view.spec
     where, values = _filter(spec, kind)
     order, order_values = _order(spec, kind)
     joined = f"left join {mine} m on m.subject = {kind.subject}" if mine else ""
@@ -33,7 +34,33 @@ def members(spec: QueueSpec, kind: Kind, table: str, mine: str | None) -> Sql:
         f" from (select * from (select {kind.keys}, {judged} {source} and {where} order by {order})"
         " as m(key, other, judged))"
     )
-    return sql, [*kind.values(spec), *values, *order_values]
+    return sql, [*kind.values(view), *values, *order_values]
+
+
+def count(view: View, kind: Kind) -> Sql:
+    """Statement that counts the members of a queue that does not ask for the caller's own verdicts."""
+    where, values = _filter(view.spec, kind)
+    source = kind.source.replace("{mine}", "")
+    return f"select count(*) {source} and {where}", [*kind.values(view), *values]
+
+
+def values(view: View, kind: Kind, expressions: list[str]) -> Sql:
+    """Statement for (key, subject, e0, e1, …) of all members, in order; every value as text."""
+    spec, shown, bound = view.spec, [], []
+    for i, text in enumerate(expressions):
+        expression = grammar.parse(text)
+        columns = _columns(expression, spec, kind)
+        sql, more, _ = grammar.compile_value(expression, columns.get, metadata=kind.metadata or "'{}'")
+        shown.append(f"({sql})::varchar as e{i}")
+        bound += more
+    where, filtered = _filter(spec, kind)
+    order, ordered = _order(spec, kind)
+    source = kind.source.replace("{mine}", "")
+    sql = (
+        f"select key, {', '.join(['subject', *(f'e{i}' for i in range(len(shown)))])} from (select {kind.keys.split(',')[0]} as key,"  # noqa: S608 - names of ours; values are bound
+        f" {', '.join([f'{kind.subject} as subject', *shown])} {source} and {where} order by {order})"
+    )
+    return sql, [*bound, *kind.values(view), *filtered, *ordered]
 
 
 def refuse_telling(spec: QueueSpec, models: Iterable[str]) -> None:

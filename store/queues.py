@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from store import queue_sql
 from store.errors import InputError
 from store.one_queue import Extents, Queue
+from store.queue_audit import KIND as AUDIT
 from store.queue_kind import QueueSpec, View
 from store.queue_kinds import kind_of
 from store.queue_letters import letter
@@ -49,12 +50,10 @@ class Queues:
         """Build a queue. Raises GrammarError for a filter, RuleError where it would tell a blind source."""
         kind = kind_of(spec)
         number = next(self._numbers)
-        models = _models(cursor, spec.project) if spec.blind and kind.secret else ()
-        queue_sql.refuse_telling(spec, models)
-        view = View(spec, reviewer, self._salt, models)
+        view = self.view(cursor, spec, reviewer)
         queue = Queue(f"q{number}-{secrets.token_hex(4)}", kind, view, instance, seq)
         marks = self.marks(cursor, queue)
-        plain = spec.kind == "audit" and not (spec.filter.strip() or spec.sort.strip() or spec.seed)
+        plain = kind is AUDIT and not (spec.filter.strip() or spec.sort.strip() or spec.seed or spec.similar)
         extents = self._import_order(cursor, spec) if plain else None
         if extents is not None:
             queue.extents, queue.length = extents, extents.length
@@ -67,6 +66,22 @@ class Queues:
         for old in own[:-QUEUES_A_CLIENT]:
             self.close(cursor, old.id)
         return queue
+
+    def view(self, cursor: DuckDBPyConnection, spec: QueueSpec, reviewer: str) -> View:
+        """How ``reviewer`` would see a queue. Raises RuleError where its filter would tell a blind source."""
+        models = _models(cursor, spec.project) if spec.blind and kind_of(spec).secret else ()
+        queue_sql.refuse_telling(spec, models)
+        return View(spec, reviewer, self._salt, models)
+
+    def count(self, cursor: DuckDBPyConnection, queue: Queue) -> int:
+        """How many members a queue would have now; as many as it has where its filter asks for verdicts."""
+        if queue.extents is not None:
+            extents = self._import_order(cursor, queue.view.spec)
+            return extents.length if extents is not None else queue.length
+        if queue_sql.asks_mine(queue.view.spec) or queue.view.spec.similar:
+            return queue.length
+        sql, values = queue_sql.count(queue.view, queue.kind)
+        return int(one_value(cursor, sql, values))
 
     def _import_order(self, cursor: DuckDBPyConnection, spec: QueueSpec) -> Extents | None:
         """The key ranges of a model's outputs; found anew only when a run was closed meanwhile."""
@@ -83,7 +98,7 @@ class Queues:
         spec, kind = queue.view.spec, queue.kind
         queue.table = f"scratch.queue_{number}"
         mine = f"scratch.mine_{number}" if marks or queue_sql.asks_mine(spec) else None
-        sql, values = queue_sql.members(spec, kind, queue.table, mine)
+        sql, values = queue_sql.members(queue.view, kind, queue.table, mine)
         if mine:
             cursor.execute(
                 f"create table {mine} as select subject, verdict, reason from current_verdict"  # noqa: S608 - our name

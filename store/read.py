@@ -6,30 +6,34 @@ To add one: a record, and a line in ``QUESTIONS``. ``client.ask(PROJECTS)`` give
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Generic, TypeVar
-
 from store.answers import (
+    ActRow,
     ArrivalRow,
     BucketRow,
+    BulkCopy,
     CheckCount,
     CheckRow,
     Counts,
     DecisionRow,
+    Drawn,
     EdgeRow,
     EventRow,
     FileRow,
     Given,
     Head,
+    Judged,
     LockedContract,
     MemberRow,
     MetadataKey,
+    MetadataValue,
     Model,
     Orphan,
     OutputRow,
     PairVerdict,
+    Plan,
     Project,
     Run,
+    SavedSlice,
     ScoreRow,
     SetRow,
     StoredRows,
@@ -37,9 +41,9 @@ from store.answers import (
     TriageRow,
     VerdictRow,
 )
-from store.records import ARTIFACTS
-
-R = TypeVar("R")
+from store.question import Question
+from store.read_audit import DRAWN, JUDGED, METADATA_VALUES, PLANS, SLICES
+from store.read_proof import ACTS, BULK_COPIES, EVENTS, ORPHANS, STORED
 
 # The questions, and the records that answer them: one import for those who ask.
 __all__ = [  # noqa: RUF022 - records, then questions
@@ -70,6 +74,13 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "Tally",
     "TriageRow",
     "VerdictRow",
+    "ActRow",
+    "BulkCopy",
+    "Drawn",
+    "Judged",
+    "MetadataValue",
+    "Plan",
+    "SavedSlice",
     "PROJECTS",
     "RUNS",
     "MODELS",
@@ -97,16 +108,14 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "STORED",
     "ORPHANS",
     "HEAD",
+    "ACTS",
+    "BULK_COPIES",
+    "PLANS",
+    "DRAWN",
+    "JUDGED",
+    "SLICES",
+    "METADATA_VALUES",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Question(Generic[R]):
-    """A named read: SQL with named parameters, and the record that a row becomes."""
-
-    name: str
-    record: type[R]
-    sql: str
 
 
 PROJECTS = Question(
@@ -231,14 +240,7 @@ PAIR_VERDICTS = Question(
     " where v.project = $project and v.queue = 'duplicates' order by v.seq",
 )
 # As of a ledger seq (null: now), so that a record can be recomputed after people went on working.
-_VERDICTS_THEN = """
-    select v.* from verdict_event v
-    where v.project = $project and v.seq <= coalesce($seq, v.seq) and not exists (
-        select 1 from undo_event u
-        where u.target = v.seq and u.seq <= coalesce($seq, u.seq) and not exists (
-            select 1 from undo_event r where r.target = u.seq and r.seq <= coalesce($seq, r.seq)))
-    qualify row_number() over (partition by v.queue, v.subject, v.actor order by v.seq desc) = 1
-"""
+_VERDICTS_THEN = "select * from verdicts_then($project, $seq)"
 TALLIES = Question(
     "tallies",
     Tally,
@@ -270,50 +272,6 @@ METADATA_KEYS = Question(
     "select distinct unnest(json_keys(metadata)) as key from (select metadata from arrivals where project = $project limit 2000)"
     " order by key",
 )
-EVENTS = Question(
-    "events",
-    EventRow,
-    """select e.seq, e.kind, e.payload,
-        case e.kind when 'verdict' then to_json([v.actor, v.queue, v.subject, v.verdict, v.reason::varchar, v.project,
-                v.at_us::varchar, v.first::varchar])
-            when 'undo' then to_json([u.target::varchar]) when 'redo' then to_json([u.target::varchar])
-            when 'run.open' then to_json([o.run_id, o.stage, o.project, o.actor, o.at_us::varchar])
-            when 'run.close' then to_json([c.run_no::varchar, c.at_us::varchar, c.summary]) end,
-        case e.kind when 'verdict' then to_json([concat_ws('/', e.actor, e.claimed), e.payload->>'queue',
-                e.payload->>'subject', e.payload->>'verdict', e.payload->>'reason', e.project, e.at_us::varchar,
-                (e.seq = v.first_seq)::varchar])
-            when 'undo' then to_json([e.payload->>'target']) when 'redo' then to_json([e.payload->>'target'])
-            when 'run.open' then to_json([e.payload->>'run_id', e.payload->>'stage', e.project,
-                concat_ws('/', e.actor, e.claimed), e.at_us::varchar])
-            when 'run.close' then to_json([e.payload->>'run_no', e.at_us::varchar, e.payload]) end
-    from event e left join (select *, min(seq) over (partition by project, queue, subject, actor) as first_seq
-        from verdict_event) v using (seq) left join undo_event u on u.seq = e.seq
-    left join run_opened o on o.seq = e.seq left join run_closed c on c.seq = e.seq
-    where e.project = $project order by e.seq""",
-)
-_STORED = " union all ".join(
-    f"select '{table}' as name, run_no, count(*) as n from {table} group by run_no"  # noqa: S608 - our names
-    for table in ARTIFACTS
-)
-STORED = Question(
-    "stored",
-    StoredRows,
-    "select s.name, s.run_no, s.n, o.project, c.summary"  # noqa: S608 - our names
-    f" from ({_STORED}) s left join run_opened o using (run_no) left join run_closed c using (run_no)"
-    " order by s.run_no, s.name",
-)
-_COPIES = {
-    "verdict_event": ("verdict", "verdict"),
-    "undo_event": ("undo", "redo"),
-    "run_opened": ("run.open", "run.open"),
-    "run_closed": ("run.close", "run.close"),
-}
-_ORPHANS = " union all ".join(
-    f"select '{table}' as name, t.seq from {table} t left join event e on e.seq = t.seq"  # noqa: S608 - our names
-    f" where e.kind is null or e.kind not in {kinds}"
-    for table, kinds in _COPIES.items()
-)
-ORPHANS = Question("orphans", Orphan, f"select name, seq from ({_ORPHANS}) order by all")  # noqa: S608 - our names
 HEAD = Question(
     "head", Head, "select seq, hash from event where seq <= coalesce($seq, seq) order by seq desc limit 1"
 )
@@ -323,6 +281,6 @@ QUESTIONS: dict[str, Question[object]] = {
     for q in (
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, GIVEN, SCORED, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
         BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, STORED,
-        ORPHANS, HEAD,
+        ORPHANS, HEAD, ACTS, BULK_COPIES, PLANS, DRAWN, JUDGED, SLICES, METADATA_VALUES,
     )
 }  # fmt: skip

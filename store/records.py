@@ -150,6 +150,21 @@ class SetMember:
 
 
 @dataclass(frozen=True, slots=True)
+class Draw:
+    """One sample of an audit plan's draw; rows are in the order in which they are to be judged."""
+
+    run_no: int
+    draw_key: int
+    output_key: int
+    output_id: str
+    prompt_id: str
+    stratum: str
+    inclusion: float  # probability that the draw has this sample
+    reserve: bool  # judged only in the place of one whose prompt itself is bad
+    assigned: str  # canonical JSON list of reviewers, by stable hash; [] is everybody
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """A named blob that a run leaves behind: weights, vocabulary, report."""
 
@@ -185,11 +200,13 @@ class Verdict:
     project: str
     actor: str
     at_us: int
-    queue: str  # audit | duplicates | disagreements
+    queue: str  # audit | adjudicate | duplicates | disagreements
     subject: str  # output_id, edge subject or disagreement subject
     verdict: str
     reason: int | None
     first: bool  # this person's first verdict on the subject: blind
+    bulk: bool  # given to a whole selection, its texts unread
+    revealed: bool  # source or others' verdicts had been seen before
     live: bool  # not undone
 
 
@@ -202,6 +219,7 @@ ARTIFACTS: dict[str, type] = {
     "cluster_member": ClusterMember,
     "bucket": Bucket,
     "set_member": SetMember,
+    "draw": Draw,
     "file": File,
 }
 

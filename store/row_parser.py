@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -196,17 +195,19 @@ def _getter(path: tuple[str, ...]) -> Get:
     return get
 
 
-@dataclass(slots=True)
 class _Rest:
     """What of a row is not mapped otherwise."""
 
-    paths: list[tuple[str, ...]]
+    def __init__(self, paths: list[tuple[str, ...]]) -> None:
+        self.whole = list(dict.fromkeys(path[0] for path in paths if len(path) == 1))
+        self.inner = [path for path in paths if len(path) > 1]
 
     def of(self, row: Row) -> Row:
-        whole = {path[0] for path in self.paths if len(path) == 1}
-        rest = {key: value for key, value in row.items() if key not in whole}
-        for path in self.paths:
-            if path[0] in rest and len(path) > 1:
+        rest = row.copy()
+        for key in self.whole:
+            rest.pop(key, None)
+        for path in self.inner:
+            if path[0] in rest:
                 _drop(rest, path)
         return rest
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from store import acts, records
 from store.canonical import digest_of
 from store.errors import InputError, RoleError, RuleError
+from store.rows import one_row
 
 if TYPE_CHECKING:
     from store.database import Database
@@ -33,8 +34,34 @@ def allow(database: Database, project: str, kind: str, act: acts.Act, *, actor: 
         )
     if isinstance(act, acts.CloseRun):
         _allow_close(database, project, act, who)
+    if isinstance(act, acts.Adjudicate):
+        _allow_adjudication(database, project, act, actor, who)
     if isinstance(act, acts.Decide):
         _allow_decision(database, project, act, who)
+
+
+def allow_undo(database: Database, project: str, target: int) -> None:
+    """A verdict on a sample that was adjudicated since cannot be undone any more."""
+    settled = (
+        "select any_value(a.actor) from verdict_event v join verdict_event a"
+        " on a.project = v.project and a.subject = v.subject and a.queue = 'adjudicate' and a.verdict <> 'escalate'"
+        " where v.seq = ? and v.project = ? and v.queue = 'audit'"
+    )
+    if (by := database.scalar(settled, [target, project])) is not None:
+        raise RuleError(f"{by} has adjudicated that sample: your verdict stays on record")
+
+
+def _allow_adjudication(database: Database, project: str, act: acts.Adjudicate, actor: str, who: str) -> None:
+    """Only a conflict is settled, and by somebody who is no party to it (the owner may)."""
+    said = (
+        "select count(distinct verdict), coalesce(bool_or(verdict = 'unsure'), false), list(actor)"
+        " from current_verdict where project = ? and queue = 'audit' and subject = ? and not bulk"
+    )
+    verdicts, unsure, actors = one_row(database.connection, said, [project, act.subject]) or (0, False, [])
+    if verdicts < 2 and not unsure:
+        raise RuleError("there is nothing to settle on that sample: its reviewers agree")
+    if who in (actors or []) and actor != database.owner:
+        raise RoleError("you gave one of the verdicts in conflict", todo="Somebody else settles it.")
 
 
 def _allow_decision(database: Database, project: str, act: acts.Decide, who: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from store.arrow import arrow_schema
 from store.canonical import RowDigest
 from store.errors import InputError
 from store.records import columns_of, key_of
+from store.row_values import rows_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -69,7 +70,8 @@ class Run:
             writer.write_table(batch)
         body = sink.getvalue().to_pybytes()
         self.client.call("append", run_no=self.run_no, table=table, first_seq=digest.rows, arrow=body)
-        digest.update(_rows(batch))
+        for rows in rows_of(batch):
+            digest.update(rows)
 
     def close(self, result: dict[str, Any] | None = None) -> dict[str, Any]:
         """Close the run: its rows are seen from here on. Returns the closing act's answer."""
@@ -98,14 +100,3 @@ def _shaped(table: str, columns: list[Any]) -> pa.Table:
         except (pa.ArrowException, OverflowError) as error:
             raise InputError(f"rows for {table} do not fit: {name}: {error}") from error
     return pa.Table.from_arrays(found, schema=schema)
-
-
-def _rows(batch: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """The batch's rows as the digest takes them: bytes as hex."""
-    import pyarrow as pa
-
-    columns = [
-        [v.hex() for v in column.to_pylist()] if pa.types.is_binary(column.type) else column.to_pylist()
-        for column in batch.columns
-    ]
-    return zip(*columns, strict=True)

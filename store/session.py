@@ -8,14 +8,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from store.errors import InputError, SpiritsafeError, StoreError, WireError
+from store.errors import InputError, SpiritsafeError, WireError
+from store.faults import fault_of
 from store.ledger import reviewer
-from store.wire import Channel, Request, Response, problem_of
+from store.wire import MAX_REQUEST, Channel, Request, Response, decoded, problem_of
 
 if TYPE_CHECKING:
     from store.database import Database
@@ -35,6 +36,9 @@ class Shared:
     jobs: dict[str, dict[str, Any]]
     stop: threading.Event
     leave: Callable[[], None]  # ask the hub to leave
+    present: dict[str, tuple[str, str, float]] = field(
+        default_factory=dict
+    )  # who: project, screen, when said
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,7 @@ class Session:
             pass
         except WireError as error:
             log.info("%s: %s", self.who, error)
+            self.channel.refuse(error)
         except OSError as error:
             log.info("%s left, or reads no more: %s", self.who, error)
         finally:
@@ -72,13 +77,13 @@ class Session:
             self.cursor.close()
 
     def _request(self) -> Request:
+        """The next request. What is no request is answered with the reason; what is no frame ends the session."""
         while True:
+            body = self.channel.message(limit=MAX_REQUEST)
             try:
-                return self.channel.receive(Request)
-            except RecursionError:
-                self.channel.send(
-                    Response(problem=problem_of(InputError("the request is nested too deeply")))
-                )
+                return decoded(body, Request)
+            except WireError as error:
+                self.channel.send(Response(problem=problem_of(error)))
 
     def _answer(self, request: Request) -> None:
         try:
@@ -86,7 +91,7 @@ class Session:
             arguments = request.args if arrow is None else request.args | {"arrow": arrow}
             answer = self._operate(self, request.op, arguments)
             if isinstance(answer, Bulk):
-                self.channel.send(Response(arrow=True))
+                self.channel.send(Response(result=answer.told, arrow=True))
                 answer.send(self.channel)
             else:
                 self.channel.send(Response(result=answer))
@@ -102,12 +107,14 @@ class Session:
             raise EOFError from error
         except duckdb.Error as error:
             log.warning("%s: %s", request.op, error)
-            problem = StoreError(f"{request.op}: {error}", where=str(self.shared.database.path))
+            problem = fault_of(error, self.shared.database.path, request.op)
             self.channel.send(Response(problem=problem_of(problem)))
 
 
 class Bulk:
     """A bulk answer: record batches as Arrow frames, each a stream of its own, then an empty frame."""
+
+    told: Any = None  # what is said before the frames
 
     def __init__(self, reader: Any) -> None:
         self.reader = reader

@@ -8,8 +8,10 @@ a ``Response`` with the problem that broke it off).
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import time
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +23,7 @@ PROTOCOL = 1
 MESSAGE, ARROW = 0, 1
 MAX_FRAME = 512 << 20
 MAX_HELLO = 4096
+MAX_REQUEST = 32 << 20  # what a client may ask in one message; its rows come as Arrow
 PIECE = 1 << 20  # a frame's memory grows by what has come, not by what its head claims
 
 T = TypeVar("T")
@@ -90,10 +93,15 @@ def error_of(problem: Problem) -> errors.SpiritsafeError:
 
 
 class Channel:
-    """Frames over one connected socket."""
+    """Frames over one connected socket.
+
+    A frame that has begun must go on: with SO_RCVTIMEO set, a peer that stops in its middle is a WireError, while one
+    that has nothing to say may be silent for ever. ``deadline`` (monotonic seconds): until then all must have come.
+    """
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
+        self.deadline: float | None = None
 
     def send(self, message: msgspec.Struct) -> None:
         """Send one message frame; raises InputError where it is larger than a frame may be."""
@@ -117,18 +125,22 @@ class Channel:
 
     def receive(self, kind: type[T], *, limit: int = MAX_FRAME) -> T:
         """Receive one message frame as ``kind``; raises EOFError when the peer left, WireError on garbage."""
-        return _decoded(self._frame((MESSAGE,), limit)[1], kind)
+        return decoded(self.message(limit=limit), kind)
+
+    def message(self, *, limit: int = MAX_FRAME) -> bytes:
+        """Receive one message frame as it is; ``decoded`` reads it."""
+        return self._frame((MESSAGE,), limit)[1]
 
     def receive_arrow(self) -> bytes:
         """Receive one Arrow frame; raises the problem that came in its place."""
         found, body = self._frame((ARROW, MESSAGE), MAX_FRAME)
         if found == MESSAGE:
-            problem = _decoded(body, Response).problem
+            problem = decoded(body, Response).problem
             raise error_of(problem) if problem else errors.WireError("a message where Arrow was due")
         return body
 
     def _frame(self, kinds: tuple[int, ...], limit: int) -> tuple[int, bytes]:
-        size, found = _head.unpack(self._exactly(_head.size))
+        size, found = _head.unpack(self._exactly(_head.size, begun=False))
         if found not in kinds or size > limit:
             raise errors.WireError(
                 f"frame of kind {found} and {size} bytes where kind {kinds[0]} was due",
@@ -136,32 +148,48 @@ class Channel:
             )
         return found, self._exactly(size)
 
-    def _exactly(self, size: int) -> bytes:
+    def _exactly(self, size: int, *, begun: bool = True) -> bytes:
         body = bytearray()
         while len(body) < size:
             at, more = len(body), min(PIECE, size - len(body))
             body += bytes(more)
             with memoryview(body) as view:
-                _fill(self.sock, view[at:])
+                self._fill(view[at:], begun=begun)
         return bytes(body)
+
+    def _fill(self, view: memoryview, *, begun: bool) -> None:
+        with view:
+            got = 0
+            while got < len(view):
+                if self.deadline is not None:
+                    self.sock.settimeout(max(0.001, self.deadline - time.monotonic()))
+                try:
+                    n = self.sock.recv_into(view[got:])
+                except BlockingIOError as error:  # SO_RCVTIMEO is over
+                    if got or begun:
+                        raise errors.WireError("the peer stopped in the middle of a frame") from error
+                    continue
+                if n == 0:
+                    raise EOFError
+                got += n
+
+    def refuse(self, error: errors.SpiritsafeError) -> None:
+        """Say why, where the peer still listens, and close."""
+        with contextlib.suppress(OSError):
+            self.sock.settimeout(1.0)
+            self.send(Response(problem=problem_of(error)))
+        self.close()
 
     def close(self) -> None:
         """Close the socket."""
         self.sock.close()
 
 
-def _fill(sock: socket.socket, view: memoryview) -> None:
-    with view:
-        got = 0
-        while got < len(view):
-            n = sock.recv_into(view[got:])
-            if n == 0:
-                raise EOFError
-            got += n
-
-
-def _decoded(body: bytes, kind: type[T]) -> T:
+def decoded(body: bytes, kind: type[T]) -> T:
+    """A message frame's body as ``kind``; raises WireError where it is none."""
     try:
         return msgspec.msgpack.decode(body, type=kind)
-    except msgspec.DecodeError as error:  # ValidationError is one
+    except RecursionError as error:
+        raise errors.WireError(f"not a {kind.__name__} message: it is nested too deeply") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # ValidationError is one
         raise errors.WireError(f"not a {kind.__name__} message: {error}") from error

@@ -125,7 +125,7 @@ def test_an_act_that_breaks_off_between_two_writes_leaves_nothing(tmp_path, monk
         def stop(*_: object) -> None:
             raise KeyboardInterrupt
 
-        broken.setattr(Database, "_project", stop)
+        broken.setattr("store.database.write_copies", stop)
         with pytest.raises(KeyboardInterrupt):
             database.apply("b", "demo", "comment", ACT["payload"], actor="me", claimed=None)
     done = database.apply("c", "demo", "comment", ACT["payload"], actor="me", claimed=None)

@@ -1,0 +1,135 @@
+"""What a client may ask around a review: selections, whole texts, what is new, who is here, a sample's history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import msgspec
+
+from store import queue_sql
+from store.acts import MAX_SUBJECTS
+from store.errors import InputError, RoleError
+from store.ledger import reviewer
+from store.query import BULK_ROWS
+from store.queue_kind import QueueSpec
+from store.queue_kinds import kind_of
+from store.queue_operations import kept_blind
+from store.queues import Queues
+from store.rows import one_value
+from store.session import Bulk, Session
+
+MAX_ROWS = 1000  # of one answer with whole texts
+HERE_SECONDS = 90.0  # somebody who said nothing for so long is not here any more
+Name = Annotated[str, msgspec.Meta(max_length=200)]
+
+
+def subjects(session: Session, queue: str, ranges: list[tuple[int, int]], unjudged: bool = True) -> list[str]:
+    """Subjects at positions low … high - 1 of each range, in order, each once; by default those not judged yet.
+
+    Raises InputError where they are more than one bulk verdict may have.
+    """
+    queues: Queues = session.shared.queues
+    found = queues.get(queue, session.who)
+    marks = queues.marks(session.cursor, found) if unjudged else {}
+    chosen: dict[str, None] = {}
+    for low, high in ranges:
+        for start in range(max(0, low), min(high, found.length), BULK_ROWS):
+            members = found.members(session.cursor, start, min(high, start + BULK_ROWS))
+            chosen |= dict.fromkeys(s for s in found.kind.subjects(session.cursor, members) if s not in marks)
+            if len(chosen) > MAX_SUBJECTS:
+                raise InputError(
+                    f"more than {MAX_SUBJECTS:,} samples", todo="Narrow the filter, and take them in parts."
+                )
+    return list(chosen)
+
+
+def texts(session: Session, queue: str, low: int, high: int) -> list[dict[str, Any]]:
+    """The details of positions low … high - 1 (at most 1,000): what may be seen of each, whole."""
+    if high - low > MAX_ROWS:
+        raise InputError(f"at most {MAX_ROWS:,} rows with their texts")
+    queues: Queues = session.shared.queues
+    found = queues.get(queue, session.who)
+    return [queues.detail(session.cursor, found, at) for at in range(max(0, low), min(high, found.length))]
+
+
+def fresh(session: Session, queue: str) -> int:
+    """How many rows the queue would have more, were it opened again."""
+    found = session.shared.queues.get(queue, session.who)
+    ledger = session.shared.database.ledger
+    if found.ledger_seq == ledger.seq:
+        return 0
+    spec = found.view.spec
+    if spec.kind == "ledger" and not spec.filter.strip():
+        counted = "select count(*) from event where project = ?"
+        return max(0, int(one_value(session.cursor, counted, [spec.project])) - found.length)
+    closed = "select count(*) from closed_run where project = ? and closed_seq > ?"
+    if not one_value(session.cursor, closed, [spec.project, found.ledger_seq]):
+        return 0
+    queues: Queues = session.shared.queues
+    return max(0, queues.count(session.cursor, found) - found.length)
+
+
+def evaluate(session: Session, spec: dict[str, Any], expressions: list[str]) -> Bulk:
+    """Of every member of a queue: its key, its subject and the values of expressions in the filter grammar, as Arrow.
+
+    Columns are ``key``, ``subject``, ``e0``, ``e1``, … (text). Raises GrammarError; RoleError where it would tell.
+    """
+    wanted = msgspec.convert(spec, QueueSpec)
+    if not wanted.blind and kept_blind(session):
+        raise RoleError(
+            "an open queue needs the owner's role while a blind one is open", todo="Ask the owner."
+        )
+    sql, values = queue_sql.values(
+        session.shared.queues.view(session.cursor, wanted, session.who), kind_of(wanted), expressions
+    )
+    found = session.cursor.execute(sql, values)
+    return Bulk(found.to_arrow_reader(BULK_ROWS))
+
+
+def history(session: Session, project: Name, subject: Name) -> list[tuple[int, int, str, str, str]]:
+    """(seq, time, who, act, what) of everything that was said of a subject; while somebody judges blind, a reviewer
+    who has not judged it sees only what he said himself."""
+    own = session.who
+    hides = kept_blind(session) and not one_value(
+        session.cursor,
+        "select count(*) from current_verdict where project = ? and subject = ? and actor = ?",
+        [project, subject, own],
+    )
+    rows = session.cursor.execute(
+        "select e.seq, e.at_us, e.actor, e.claimed, e.kind,"
+        " case when e.kind = 'comment' then e.payload->>'text'"
+        "   else concat_ws(' ', v.queue, v.verdict, v.reason, case when v.bulk then '(bulk)' end,"
+        "     case when v.revealed then '(after reveal)' end, case when not v.live then '(undone)' end) end"
+        " from event e left join verdict v on v.seq = e.seq and v.subject = $subject"
+        " where e.project = $project and (v.seq is not null"
+        "   or (e.kind = 'comment' and e.payload->>'subject' = $subject)) order by e.seq",
+        {"project": project, "subject": subject},
+    ).fetchall()
+    told = [(seq, at, reviewer(actor, claimed), kind, what) for seq, at, actor, claimed, kind, what in rows]
+    return [row for row in told if not hides or row[2] == own]
+
+
+def here(session: Session, project: Name, screen: Name) -> list[tuple[str, str]]:
+    """Say on which screen the caller is ("" leaves); (who, screen) of the others on this project."""
+    now, present = time.monotonic(), session.shared.present
+    if screen:
+        present[session.who] = (project, screen, now)
+    else:
+        present.pop(session.who, None)
+    return sorted(
+        (who, there)
+        for who, (of, there, at) in list(present.items())
+        if who != session.who and of == project and now - at < HERE_SECONDS
+    )
+
+
+REVIEW_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "subjects": subjects,
+    "texts": texts,
+    "fresh": fresh,
+    "evaluate": evaluate,
+    "history": history,
+    "here": here,
+}

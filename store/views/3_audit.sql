@@ -1,0 +1,62 @@
+-- Locked sampling plans: runs of the stage ``audit``, whose draw is an artifact.
+create or replace view audit_plan as
+select r.run_no, r.run_id, r.project, r.actor, r.closed_seq as seq, r.closed_us as at_us,
+       e.payload->'params' as params, r.summary->'result' as result,
+       cast(e.payload->'params'->'replaced' as integer[]) as replaced,
+       cast(e.payload->'params'->'forgiven' as integer[]) as forgiven,
+       cast(e.payload->'params'->'reviewers' as varchar[]) as reviewers
+from closed_run r join event e on e.seq = r.opened_seq where r.stage = 'audit';
+
+create or replace view draws as
+select r.project, r.run_id, d.* from draw d join closed_run r using (run_no);
+
+-- What each person said of each subject at a ledger seq (null: now): the latest verdict not undone by then.
+create or replace macro verdicts_then(of_project, upto) as table
+select v.* from verdict_event v
+where v.project = of_project and v.seq <= coalesce(upto, v.seq) and not exists (
+    select 1 from undo_event u
+    where u.target = v.seq and u.seq <= coalesce(upto, u.seq) and not exists (
+        select 1 from undo_event r where r.target = u.seq and r.seq <= coalesce(upto, r.seq)))
+qualify row_number() over (partition by v.queue, v.subject, v.actor order by v.seq desc) = 1;
+
+-- A sample's outcome under a plan: its adjudicated, else its unanimous verdict, else ``conflict``. Of the reasons
+-- for ``bad``, the plan names those that replace the sample (the prompt itself is bad) and those that forgive it.
+-- Verdicts over whole selections do not count: nobody read the text.
+create or replace macro outcomes_then(of_run, upto) as table
+with plan as (from audit_plan where run_id = of_run),
+given as (
+    select v.queue, v.subject, v.actor, v.seq, v.revealed, v.verdict,
+        case when v.verdict = 'bad' and list_contains(p.replaced, v.reason) then 'replaced'
+             when v.verdict = 'bad' and list_contains(p.forgiven, v.reason) then 'ok' else v.verdict end as outcome
+    from plan p, verdicts_then((select project from plan), upto) v
+    where v.queue in ('audit', 'adjudicate') and not v.bulk and v.verdict <> 'escalate'
+),
+settled as (
+    select subject, outcome from given where queue = 'adjudicate'
+    qualify row_number() over (partition by subject order by seq desc) = 1
+)
+select g.subject, count(*) as reviewers, count(*) filter (where g.revealed) as revealed,
+       any_value(s.outcome) is not null as adjudicated,
+       coalesce(any_value(s.outcome), case when count(distinct g.outcome) > 1 then 'conflict' else min(g.outcome) end) as outcome
+from given g left join settled s using (subject) where g.queue = 'audit' group by g.subject;
+
+-- A plan's sample: of each stratum, rows in their order up to as many that were not replaced as the plan draws in it.
+create or replace macro sampled_then(of_run, upto) as table
+select * exclude (before, planned) from (
+    select d.*, x.outcome, coalesce(x.reviewers, 0) as reviewers, coalesce(x.revealed, 0) as revealed,
+        coalesce(x.adjudicated, false) as adjudicated,
+        coalesce(sum((x.outcome is distinct from 'replaced')::integer) over (
+            partition by d.stratum order by d.draw_key rows between unbounded preceding and 1 preceding), 0) as before,
+        count(*) filter (where not d.reserve) over (partition by d.stratum) as planned
+    from draws d left join outcomes_then(of_run, upto) x on x.subject = d.output_id
+    where d.run_id = of_run)
+where before < planned;
+
+-- Filters under a name: the latest of each name, unless it forgets the name.
+create or replace view saved_slice as
+select * from (
+    select project, seq, actor || coalesce('/' || claimed, '') as actor, at_us, payload->>'name' as name,
+           payload->>'where' as predicate
+    from event where kind = 'slice.save'
+    qualify row_number() over (partition by project, payload->>'name' order by seq desc) = 1
+) where predicate <> '';
