@@ -58,7 +58,7 @@ def refuse_unknown(context: Context, text: str) -> None:
     """Raise InputError where a filter names neither a column nor a metadata key: it would only find nothing."""
     from store import read
 
-    keys = {k.key for k in context.store.ask(read.METADATA_KEYS, project=context.project)}
+    keys = {k.key for k in context.store.ask(read.METADATA_KEYS, project=context.project)} | {"slice"}
     named = {name.removeprefix("meta.") for name in grammar.read_names(grammar.parse(text))}
     if unknown := sorted(named - keys - set(COLUMNS)):
         known = ", ".join([*COLUMNS[:9], *sorted(keys)])

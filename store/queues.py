@@ -14,7 +14,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from store import queue_sql
+import msgspec
+
+from store import queue_sql, slices
 from store.errors import InputError
 from store.one_queue import Extents, Queue
 from store.queue_audit import KIND as AUDIT
@@ -51,6 +53,7 @@ class Queues:
         kind = kind_of(spec)
         number = next(self._numbers)
         view = self.view(cursor, spec, reviewer)
+        spec = view.spec
         queue = Queue(f"q{number}-{secrets.token_hex(4)}", kind, view, instance, seq)
         marks = self.marks(cursor, queue)
         plain = kind is AUDIT and not (spec.filter.strip() or spec.sort.strip() or spec.seed or spec.similar)
@@ -70,6 +73,9 @@ class Queues:
     def view(self, cursor: DuckDBPyConnection, spec: QueueSpec, reviewer: str) -> View:
         """How ``reviewer`` would see a queue. Raises RuleError where its filter would tell a blind source."""
         models = _models(cursor, spec.project) if spec.blind and kind_of(spec).secret else ()
+        if slices.NAME in spec.filter:
+            whole = slices.expanded(spec.filter, slices.named(cursor, spec.project))
+            spec = msgspec.structs.replace(spec, filter=whole)
         queue_sql.refuse_telling(spec, models)
         return View(spec, reviewer, self._salt, models)
 

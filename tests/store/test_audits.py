@@ -288,3 +288,18 @@ def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path):
     database = Database(path, owner="bob")
     assert database.scalar("select revealed and not bulk from verdict where subject = 'x'") is True
     database.close()
+
+
+def test_a_filter_names_slices_of_the_contract_and_of_people(store, planned):
+    store.act(
+        "contract.lock",
+        "demo",
+        {"hash": "h", "contract": {"gate": {"slice": [{"name": "few", "where": "prompt ~ '1'"}]}}},
+    )
+    store.act("slice.save", "demo", {"name": "few or two", "where": "slice = few or prompt ~ '2'"})
+    assert subjects(store, filter="slice = few") == [output_id(1)]
+    assert subjects(store, filter="slice = 'few or two' and not reviewed") == [output_id(1), output_id(2)]
+    assert subjects(store, filter="slice not in (few, 'few or two') and prompt ~ '3'") == [output_id(3)]
+    store.act("slice.save", "demo", {"name": "round", "where": "slice = round"})
+    with pytest.raises(InputError, match="circle"):
+        subjects(store, filter="slice = round")
