@@ -18,8 +18,9 @@ import msgspec
 
 from engine.context import Context
 from engine.record import evidence, record_hash, render_json
+from engine.rejudge import faults
 from engine.stages import Progress, silent
-from store import acts, read
+from store import read
 from store.canonical import RowDigest, messages_of, output_id_of, prompt_id_of
 from store.client import Client
 from store.errors import InputError, SpiritsafeError
@@ -58,8 +59,9 @@ def verify_store(store: Client, progress: Progress = silent) -> Verdict:
     differences = [Difference("ledger", "whole", fault) for fault in chain["faults"]]
     runs = rows = 0
     try:
+        differences += _acts(store)
         for project in store.ask(read.PROJECTS):
-            differences += _acts(store, project.name)
+            differences += _copies(store, project.name)
             for run in store.ask(read.RUNS, project=project.name):
                 found, counted = _run(store, project.name, run)
                 differences += found
@@ -124,19 +126,24 @@ def run_digest(store: Client, run_no: int, table: str, columns: list[str]) -> Ro
     return digest
 
 
-def _acts(store: Client, project: str) -> Iterator[Difference]:
-    """Acts that are not what their kind demands, and typed copies that differ from their event."""
+def _acts(store: Client) -> Iterator[Difference]:
+    """Acts that the hub's rules would have refused."""
+    for seq, fault in faults(store.ask(read.ACTS), store.call("status")["owner"]):
+        yield Difference(f"event {seq}", "an act that the rules allow", fault)
+
+
+def _copies(store: Client, project: str) -> Iterator[Difference]:
+    """Typed copies that differ from their event."""
     before = 0
     for event in store.ask(read.EVENTS, project=project):
         if event.seq == before:
             yield Difference(f"event {event.seq}, typed copy", "one", "two of them")
         before = event.seq
-        try:
-            acts.parse(event.kind, msgspec.json.decode(event.payload))
-        except SpiritsafeError as error:
-            yield Difference(f"event {event.seq}", event.kind, str(error.what))
         if event.copy != event.original:
             yield Difference(f"event {event.seq}, typed copy", str(event.original), str(event.copy))
+    for bulk in store.ask(read.BULK_COPIES, project=project):
+        if bulk.copies != bulk.original:
+            yield Difference(f"event {bulk.seq}, typed copies", _short(bulk.original), _short(bulk.copies))
 
 
 def verify_record(store: Client, path: Path) -> Verdict:

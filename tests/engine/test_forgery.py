@@ -108,3 +108,21 @@ def test_a_typed_copy_that_is_gone_doubled_or_changed_is_found(desk: Client, sql
     with duckdb.connect(str(desk.path)) as file:
         file.execute(sql)
     assert any("typed copy" in d.where for d in verify_store(desk).differences)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from verdict_event where subject = 's1'",
+        "update verdict_event set verdict = 'bad' where subject = 's2'",
+        "update verdict_event set bulk = false",
+        "insert into verdict_event select * from verdict_event where subject = 's1'",
+    ],
+)
+def test_a_changed_copy_of_a_bulk_verdict_is_found(desk: Client, sql: str) -> None:
+    desk.act("verdicts", PROJECT, {"queue": "audit", "subjects": ["s1", "s2"], "verdict": "ok"})
+    assert verify_store(desk).sound
+    stop_hub(desk.path)
+    with duckdb.connect(str(desk.path)) as file:
+        file.execute(sql)
+    assert any("typed copies" in d.where or "typed copy" in d.where for d in verify_store(desk).differences)
