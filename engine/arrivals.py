@@ -6,32 +6,44 @@ with the run's closing event, so an import that fails half-way leaves nothing be
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import shlex
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.context import Context
+from engine.import_files import Chosen, Reading
 from engine.stages import as_mapping, option
-from store import read
 from store.errors import InputError, RuleError, UsageError
+from store.file_rows import format_of
 from store.mapping import Mapping
+from store.source_files import SourceFile, find_files, split_of
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from engine.predictions import Known
+
+MOST_NAMES = 200  # of skipped files that a result tells
+PEEKED_FILES = 20  # files of which the first rows are looked at for what the mapping asks
+PEEKED_ROWS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
     """What to read, and where in a row it stands."""
 
-    files: tuple[Path, ...] = option((), "JSONL, CSV or Parquet files (.gz too)", flag="FILE")
+    files: tuple[Path, ...] = option(
+        (), "JSONL, CSV (.gz too) or Parquet files, or folders of them", flag="FILE"
+    )
     map: Path | None = option(None, "TOML file with the mapping, instead of the flags below")
     prompt: str = option("", "dotted path of the prompt's text")
     messages: str = option("", "dotted path of a chat, instead of --prompt")
     reference: str = option("", "dotted path of the reference answer")
     source: str = option("production", "production, synthetic, edge_case, or a path")
     split: str = option("train", "train, validation, test, or a path")
+    split_by_file: bool = option(False, "the split is in each file's name: …train…, …validation…, …test…")
     at: str = option("", "dotted path of the time of arrival")
     meta: tuple[str, ...] = option((), "NAME=PATH of a metadata value, or * for everything else")
     output: tuple[str, ...] = option((), "MODEL=PATH[,logprobs=PATH,…] of a model's output")
@@ -41,13 +53,18 @@ class Params:
     predictions: bool = option(False, "the prompts are here already: add outputs only")
     rejects: Path | None = option(None, "write bad rows' faults here instead of stopping")
 
+    def maps(self) -> bool:
+        """Whether anything says where the prompt is."""
+        return bool(self.map or self.prompt or self.messages)
+
     def mapping(self) -> Mapping:
         """The mapping that flags or file describe."""
         if self.map is not None:
             try:
-                text = self.map.read_text()
-            except OSError as error:
-                raise InputError(f"cannot be read: {error.strerror}", where=str(self.map)) from error
+                text = self.map.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "is not UTF-8"
+                raise InputError(f"cannot be read: {why}", where=str(self.map)) from error
             return Mapping.from_toml(text, where=self.map.name).with_derived(*self.derive)
         return Mapping.from_flags(
             prompt=self.prompt or None,
@@ -63,47 +80,118 @@ class Params:
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
-    """Import the files. Result: arrivals, outputs, rejected, files, and which files were here already."""
-    from store.ingest import file_id
-
+    """Import the files. Result: arrivals, outputs (of each model too), rejected, files, and what of the given files
+    was here already, is there twice or was skipped."""
     if not params.files:
         raise UsageError("import needs a file")
-    for path in params.files:
-        if not path.is_file():
-            raise InputError("no such file", where=str(path))
-    mapping = params.mapping()
-    ids = {path: file_id(path) for path in params.files}
-    seen = _imported(context, params, mapping)
-    fresh = {path: i for path, i in ids.items() if i not in seen}
-    result: dict[str, Any] = {"arrivals": 0, "outputs": 0, "rejected": 0, "files": list(fresh.values())}
-    result["already_imported"] = [path.name for path in params.files if path not in fresh]
-    if result["already_imported"] and mapping.outputs and not params.predictions:
+    found = find_files(params.files)
+    mapping = params.mapping() if params.maps() else _guessed(found.files, params)
+    chosen = Chosen.of(found.files, _imported(context, params, mapping))
+    result: dict[str, Any] = {
+        "arrivals": 0,
+        "outputs": 0,
+        "rejected": 0,
+        "files": list(chosen.fresh.values()),
+    }
+    result |= chosen.told()
+    if found.skipped:
+        result["skipped"] = list(found.skipped[:MOST_NAMES])
+        result |= {"skipped_more": more} if (more := len(found.skipped) - MOST_NAMES) > 0 else {}
+    if chosen.known and mapping.outputs and not params.predictions:
         result["note"] = "outputs that were not mapped then: --predictions adds them"
-    if fresh:
-        roles = _roles(context, params, mapping)
-        recorded = dict(as_mapping(replace(params, files=(), map=None, rejects=None))) | {
-            "mapping": repr(mapping)
-        }
-        opened = context.open("import", recorded, {"files": {p.name: i for p, i in fresh.items()}})
-        rejects: list[InputError] = []
-        known = _known_prompts(context) if params.predictions else None
-        taken = _answered(context, mapping) if params.predictions else set()
-        for path in fresh:
-            for arrivals, outputs in _parsed(
-                context, path, mapping, opened, rejects if params.rejects else None
-            ):
-                if known is None:
-                    result["arrivals"] += opened.add_table("arrival", arrivals)
-                    result["outputs"] += opened.add_table("output", outputs)
-                else:
-                    result["outputs"] += opened.add_table("output", _matched(outputs, known, taken, path))
-        result["rejected"] = len(rejects)
-        if params.rejects:
-            params.rejects.write_text("".join(f"{e.where}: {e.what}\n" for e in rejects), encoding="utf-8")
+    if chosen.fresh:
+        result |= _import(context, params, mapping, chosen.fresh, result)
+    return result
+
+
+def _import(
+    context: Context,
+    params: Params,
+    mapping: Mapping,
+    fresh: dict[SourceFile, str],
+    result: dict[str, Any],
+) -> dict[str, Any]:
+    """One run over the fresh files, closed when every row was read. Raises what the first bad row or file raises."""
+    from store.feed import Feed
+    from store.rejects import Rejects
+
+    mappings = {file: _of_file(mapping, file, params) for file in fresh}
+    _check_fits(mappings)
+    roles = _roles(context, params, mapping)
+    known = _known(context, mapping) if params.predictions else None
+    recorded = dict(as_mapping(replace(params, files=(), map=None, rejects=None))) | {
+        "mapping": repr(mapping)
+    }
+    total = sum(file.path.stat().st_size for file in fresh)
+    with Rejects(params.rejects) if params.rejects else nullcontext() as rejects:
+        opened = context.open("import", recorded, {"files": {file.name: i for file, i in fresh.items()}})
+        with Feed(opened) as feed:
+            reading = Reading(context, opened, feed, known, rejects, total)
+            for file, identity in fresh.items():
+                reading.read(file, mappings[file], identity)
+        counts = reading.counts(mapping)
+        if rejects is not None:
+            rejects.keep()
+            if rejects.count and not reading.taken:
+                what = f"every row was rejected, {rejects.count:,} in all: nothing was imported"
+                raise InputError(what, where=str(params.rejects))
         for model, role in roles.items():  # not before every row was read: a failed import declares nothing
             context.declare(model, role, {"origin": "import"})
-        opened.close(result)
-    return result
+        opened.close(result | counts)
+    return counts
+
+
+def _of_file(mapping: Mapping, file: SourceFile, params: Params) -> Mapping:
+    return replace(mapping, split=split_of(file)) if params.split_by_file else mapping
+
+
+def _guessed(files: Sequence[SourceFile], params: Params) -> Mapping:
+    """No mapping was given: raises InputError that shows one which the first rows suggest."""
+    from store.suggest import first_rows, keys_of
+
+    rows = first_rows(files[0])
+    words = suggested_words(files[0], params)
+    todo = f"Perhaps: {shlex.join(words)}" if words else f"Its keys are {', '.join(keys_of(rows)) or 'none'}."
+    raise InputError("nothing says which field is the prompt", where=files[0].name, todo=todo[:2000])
+
+
+def suggested_words(file: SourceFile, params: Params) -> list[str]:
+    """The words of a whole import command that a file's first rows suggest, none where nothing looks like a prompt."""
+    from store.mapping_text import as_flags
+    from store.suggest import first_rows, suggest
+
+    mapping = suggest(first_rows(file))
+    if mapping is None:
+        return []
+    return ["spiritsafe", "import", *(os.fspath(path) for path in params.files), *as_flags(mapping)]
+
+
+def _check_fits(mappings: dict[SourceFile, Mapping]) -> None:
+    """Raises InputError where the first rows of none of the files have what the mapping calls the prompt.
+
+    So a wrong path is told before anything is opened, and with the keys that are there.
+    """
+    from store.mapping_text import as_flags
+    from store.row_parser import RowParser
+    from store.suggest import first_rows, keys_of, suggest
+
+    seen: list[dict[str, Any]] = []
+    for file, mapping in list(mappings.items())[:PEEKED_FILES]:
+        try:
+            rows = first_rows(file, PEEKED_ROWS)
+        except InputError:
+            return  # reading it says where
+        parser = RowParser(mapping, file.name, flat=format_of(file.path) in ((".csv", True), (".csv", False)))
+        if any(parser.fits(row) for row in rows):
+            return
+        seen += rows
+    if seen:
+        path = mapping.prompt or mapping.messages
+        where = next(iter(mappings)).name if len(mappings) == 1 else f"{len(mappings)} files"
+        keys = ", ".join(keys_of(seen))[:500] or "none"
+        like = suggest(seen)
+        todo = f"Their keys are {keys}." + (f" Perhaps: {shlex.join(as_flags(like))}" if like else "")
+        raise InputError(f"the first rows have no {path!r}", where=where, todo=todo)
 
 
 def _imported(context: Context, params: Params, mapping: Mapping) -> set[str]:
@@ -115,6 +203,12 @@ def _imported(context: Context, params: Params, mapping: Mapping) -> set[str]:
         if r.params.get("predictions", False) == params.predictions
         and (not params.predictions or r.params["mapping"] == repr(mapping))
     }
+
+
+def _known(context: Context, mapping: Mapping) -> Known:
+    from engine.predictions import Known
+
+    return Known(context, [output.model for output in mapping.outputs])
 
 
 def _roles(context: Context, params: Params, mapping: Mapping) -> dict[str, str]:
@@ -140,66 +234,3 @@ def _roles(context: Context, params: Params, mapping: Mapping) -> dict[str, str]
             "teacher" if model == params.teacher else "student" if model in params.student else role
         )
     return roles
-
-
-def _parsed(
-    context: Context, path: Path, mapping: Mapping, opened: Any, rejects: list[InputError] | None
-) -> Iterator[tuple[pa.Table, pa.Table]]:
-    from store.ingest import read_batches
-
-    size = path.stat().st_size
-    batches = read_batches(
-        path,
-        mapping,
-        run_no=opened.run_no,
-        first_arrival_seq=opened.next_seq("arrival"),
-        first_output_seq=opened.next_seq("output"),
-        on_reject=rejects.append if rejects is not None else None,
-    )
-    for batch in batches:
-        yield batch.arrivals, batch.outputs
-        context.progress(f"import {path.name}", batch.bytes_read, size)
-
-
-def _known_prompts(context: Context) -> dict[str, int]:
-    table = context.store.fetch(read.ARRIVALS, project=context.project, split=None)
-    known: dict[str, int] = {}
-    for prompt_id, key in zip(table["prompt_id"].to_pylist(), table["arrival_key"].to_pylist(), strict=True):
-        known.setdefault(prompt_id, key)
-    return known
-
-
-Answer = tuple[str, str, int]  # model, prompt id, sample index
-
-
-def _answered(context: Context, mapping: Mapping) -> set[Answer]:
-    """What the mapped models answered already."""
-    found: set[Answer] = set()
-    for model in {output.model for output in mapping.outputs}:
-        table = context.store.fetch(read.OUTPUTS, project=context.project, model=model, split=None)
-        prompts, samples = table["prompt_id"].to_pylist(), table["sample_index"].to_pylist()
-        found |= {(model, *pair) for pair in zip(prompts, samples, strict=True)}
-    return found
-
-
-def _matched(outputs: pa.Table, known: dict[str, int], taken: set[Answer], path: Path) -> pa.Table:
-    """Outputs with the key of the first arrival of their prompt; ``taken`` grows by them.
-
-    Raises InputError for a prompt that is not here, or that the model answered before: no second chances.
-    """
-    import pyarrow as pa
-
-    ids = outputs["prompt_id"].to_pylist()
-    missing = next((i for i, prompt_id in enumerate(ids) if prompt_id not in known), None)
-    if missing is not None:
-        raise InputError(f"output {missing + 1} answers a prompt that was never imported", where=path.name)
-    for answer in zip(outputs["model"].to_pylist(), ids, outputs["sample_index"].to_pylist(), strict=True):
-        if answer in taken:
-            raise InputError(
-                f"{answer[0]} answered a prompt that it answered before: {answer[1]}",
-                where=path.name,
-                todo="Import the other answers under another model's name.",
-            )
-        taken.add(answer)
-    keys = pa.array([known[prompt_id] for prompt_id in ids], pa.int64())
-    return outputs.set_column(outputs.schema.get_field_index("arrival_key"), "arrival_key", keys)

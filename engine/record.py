@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from engine.audit.report import agreement_payload, audits
 from engine.context import Closed, Context
 from engine.evaluate import bars
 from engine.evaluate.bars import newest
@@ -54,7 +55,7 @@ def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any
         "slices": [bars.as_dict(c) for c in counts],
         "protocol": protocol,
         "passes": gate.judgement.value == "pass" and protocol["holds"],
-        "audit": _audit(tallies),
+        "audit": _audit(tallies) | {"plans": audits(context), "agreement": agreement_payload(context)},
         "triage": [{"better": t.outcome or "an output not shown", "reason": t.reason, "count": t.count,
                     "after_reveal": t.revealed} for t in triage],
         "runs": [{"run": r.run_id, "stage": r.stage, "rows": r.digests} for r in context.runs()],
@@ -62,7 +63,7 @@ def evidence(context: Context, evaluated: Closed, student: str) -> dict[str, Any
 
 
 def _audit(tallies: list[read.Tally]) -> dict[str, Any]:
-    """Verdicts on the teacher's outputs, as counts. A rate needs a drawn sample, so none is stated here."""
+    """Verdicts on the teacher's outputs, as counts. A rate needs a drawn sample: it stands with its plan."""
     mine = [t for t in tallies if t.queue == "audit"]
     return {
         "judged": sum(t.count for t in mine),
@@ -151,8 +152,11 @@ def _judged_lines(e: dict[str, Any]) -> list[str]:
     lines = ["## People", ""]
     audit = e["audit"]
     lines.append(
-        f"- audit: {audit['judged']} verdicts by {audit['reviewers']} reviewers (counts, not a rate: no drawn sample)"
+        f"- audit: {_count(audit['judged'], 'verdict')} by {_count(audit['reviewers'], 'reviewer')}"
+        " (counts; a rate stands with its plan)"
     )
+    lines += [_plan_line(plan) for plan in audit["plans"]]
+    lines += _agreement_lines(audit["agreement"])
     for row in audit["verdicts"]:
         reason = f", reason {row['reason']}" if row["reason"] else ""
         lines.append(f"  - {row['verdict']}{reason} by {_cell(row['reviewer'])}: {row['count']}")
@@ -162,6 +166,32 @@ def _judged_lines(e: dict[str, Any]) -> list[str]:
             f"- disagreements: {_cell(row['better'])}{reason}: {row['count']} ({row['after_reveal']} after reveal)"
         )
     return [*lines, ""]
+
+
+def _plan_line(p: dict[str, Any]) -> str:
+    rate = f", error rate {p['rate']} ({p['low']} to {p['high']})" if p["rate"] is not None else ""
+    allowed = f", at most {p['c']} errors" if "c" in p else ""
+    where = f", of {_cell(p['where'])}" if "where" in p else ""
+    return (
+        f"- audit plan `{p['plan']}` ({p['mode']}) on {_cell(p['model'])}{where}: gate {p['gate']} at level {p['level']},"
+        f" n {p['n']:,}{allowed} of {p['population']:,}; judged {p['judged']:,}, errors {p['errors']} (of these unsettled"
+        f" {p['unsettled']}), replaced {p['replaced']}{rate}: **{p['verdict']}**, {_cell(p['why'])}"
+    )
+
+
+def _agreement_lines(a: dict[str, Any]) -> list[str]:
+    if not a["overlapped"]:
+        return ["- agreement: no sample was judged by two people"]
+    text = (
+        f"- agreement over {_count(a['overlapped'], 'sample')} judged by two or more: alpha {a['alpha'] or 'undefined'},"
+        f" AC1 {a['ac1'] or 'undefined'}, positive agreement {a['positive_agreement'] or 'undefined'}"
+        f" ({a['flagged_by_both']} pairs share a flag, in {a['flagged_by_one']} only one flagged)"
+    )
+    return [text]
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def _time(us: str) -> str:

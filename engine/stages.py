@@ -24,6 +24,7 @@ class Stage:
     module: str
     needs: str = ""
     screen: str = ""  # where the console shows what it left
+    action: str = ""  # the word behind the command's name, where it has one
 
 
 STAGES: dict[str, Stage] = {
@@ -36,6 +37,7 @@ STAGES: dict[str, Stage] = {
             "engine.evaluate.freeze",
             "contract",
             "evaluation",
+            "freeze",
         ),
         Stage(
             "baselines", "what doing nothing scores", "engine.students.compare", "evaluation", "evaluation"
@@ -44,7 +46,15 @@ STAGES: dict[str, Stage] = {
         Stage("check", "automatic checks of outputs", "engine.clean.check", "outputs", "audit"),
         Stage("dedup", "near-duplicates, each pair verified", "engine.clean.dedup", "arrivals", "duplicates"),
         Stage("coverage", "what the data covers", "engine.clean.cover", "arrivals", "coverage"),
-        Stage("dataset", "freeze a dataset version", "engine.clean.dataset", "outputs", "coverage"),
+        Stage(
+            "audit",
+            "lock a sampling plan and draw its samples",
+            "engine.audit.stage",
+            "outputs",
+            "audit",
+            "plan",
+        ),
+        Stage("dataset", "freeze a dataset version", "engine.clean.dataset", "outputs", "coverage", "freeze"),
         Stage(
             "train", "train a student on a dataset version", "engine.students.train", "dataset", "evaluation"
         ),

@@ -341,27 +341,26 @@ class Plan:
 class Drawn:
     """How many samples of a plan's draw have an outcome: ok, bad, unsure, conflict, replaced; None: not judged.
 
-    ``overlapped``: of these, judged by more than one; ``revealed``: verdicts by somebody who had seen the source.
+    ``unbroken``: everything before them in the draw is judged too. ``overlapped``: of these, judged by more than one;
+    ``revealed``: verdicts by somebody who had seen the source.
     """
 
     stratum: str
     inclusion: float
     outcome: str | None
     adjudicated: bool
+    unbroken: bool
     count: int
     overlapped: int
     revealed: int
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What one reviewer says of a sample: current, by reading it."""
+class Pattern:
+    """What its reviewers said of a sample, as JSON [[reviewer, verdict], …], and of how many samples they said that."""
 
-    subject: str
-    actor: str
-    verdict: str
-    reason: int | None
-    revealed: bool
+    pattern: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from store.answers import (
     FileRow,
     Given,
     Head,
-    Judged,
+    Pattern,
     LockedContract,
     MemberRow,
     MetadataKey,
@@ -42,7 +42,7 @@ from store.answers import (
     VerdictRow,
 )
 from store.question import Question
-from store.read_audit import DRAWN, JUDGED, METADATA_VALUES, PLANS, SLICES
+from store.read_audit import DRAWN, METADATA_VALUES, PATTERNS, PLANS, SLICES
 from store.read_proof import ACTS, BULK_COPIES, EVENTS, ORPHANS, STORED
 
 # The questions, and the records that answer them: one import for those who ask.
@@ -77,7 +77,7 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "ActRow",
     "BulkCopy",
     "Drawn",
-    "Judged",
+    "Pattern",
     "MetadataValue",
     "Plan",
     "SavedSlice",
@@ -112,7 +112,7 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "BULK_COPIES",
     "PLANS",
     "DRAWN",
-    "JUDGED",
+    "PATTERNS",
     "SLICES",
     "METADATA_VALUES",
 ]
@@ -281,6 +281,6 @@ QUESTIONS: dict[str, Question[object]] = {
     for q in (
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, GIVEN, SCORED, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
         BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, STORED,
-        ORPHANS, HEAD, ACTS, BULK_COPIES, PLANS, DRAWN, JUDGED, SLICES, METADATA_VALUES,
+        ORPHANS, HEAD, ACTS, BULK_COPIES, PLANS, DRAWN, PATTERNS, SLICES, METADATA_VALUES,
     )
 }  # fmt: skip

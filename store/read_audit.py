@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.answers import Drawn, Judged, MetadataValue, Plan, SavedSlice
+from store.answers import Drawn, MetadataValue, Pattern, Plan, SavedSlice
 from store.question import Question
 
 PLANS = Question(
@@ -13,16 +13,22 @@ PLANS = Question(
 DRAWN = Question(
     "drawn",
     Drawn,
-    "select stratum, inclusion, outcome, adjudicated, count(*), count(*) filter (where reviewers > 1),"
+    "select stratum, inclusion, outcome, adjudicated, unbroken, count(*), count(*) filter (where reviewers > 1),"
     " coalesce(sum(revealed), 0)::bigint from sampled_then($run_id, $seq)"
     " where project = $project group by all order by all",
 )
-JUDGED = Question(
-    "judged",
-    Judged,
-    "select subject, actor, verdict, reason, revealed from verdicts_then($project, $seq)"
-    " where queue = 'audit' and not bulk and ($run_id is null or subject in"
-    "   (select output_id from draws where run_id = $run_id)) order by subject, actor",
+# Everybody's earliest verdict that stands and was given blind: agreement is between people who did not see each other.
+PATTERNS = Question(
+    "patterns",
+    Pattern,
+    """with live as (
+        select v.subject, v.actor, v.verdict, v.seq, v.revealed from verdict_event v
+        where v.project = $project and v.queue = 'audit' and not v.bulk and v.seq <= coalesce($seq, v.seq)
+            and not exists (select 1 from undo_event u where u.target = v.seq and u.seq <= coalesce($seq, u.seq)
+                and not exists (select 1 from undo_event r where r.target = u.seq and r.seq <= coalesce($seq, r.seq)))
+        qualify row_number() over (partition by v.subject, v.actor order by v.seq) = 1),
+    said as (select subject, to_json(list([actor, verdict] order by actor)) as pattern from live where not revealed group by subject)
+    select pattern::varchar, count(*) from said group by pattern order by pattern""",
 )
 SLICES = Question(
     "slices",

@@ -157,7 +157,6 @@ class Draw:
     draw_key: int
     output_key: int
     output_id: str
-    prompt_id: str
     stratum: str
     inclusion: float  # probability that the draw has this sample
     reserve: bool  # judged only in the place of one whose prompt itself is bad

@@ -3,7 +3,7 @@
 -- The drawn sample of an audit plan, in the order in which it is to be judged.
 create table draw (
     run_no integer not null, draw_key bigint not null, output_key bigint not null, output_id varchar not null,
-    prompt_id varchar not null, stratum varchar not null, inclusion double not null, reserve boolean not null,
+    stratum varchar not null, inclusion double not null, reserve boolean not null,
     assigned varchar not null
 );
 

@@ -41,8 +41,11 @@ select g.subject, count(*) as reviewers, count(*) filter (where g.revealed) as r
 from given g left join settled s using (subject) where g.queue = 'audit' group by g.subject;
 
 -- A plan's sample: of each stratum, rows in their order up to as many that were not replaced as the plan draws in it.
+-- ``unbroken``: everything up to here is judged, so that what was judged is a random sample whoever chose what to read.
 create or replace macro sampled_then(of_run, upto) as table
-select * exclude (before, planned) from (
+select * exclude (before, planned),
+    count(*) filter (where outcome is null) over (order by draw_key rows unbounded preceding) = 0 as unbroken
+from (
     select d.*, x.outcome, coalesce(x.reviewers, 0) as reviewers, coalesce(x.revealed, 0) as revealed,
         coalesce(x.adjudicated, false) as adjudicated,
         coalesce(sum((x.outcome is distinct from 'replaced')::integer) over (

@@ -28,7 +28,7 @@ def drawn(
 ) -> Draw:
     """Row ``i`` of a draw: the teacher's answer to prompt ``i``."""
     return Draw(
-        0, 0, (run_no << 40) + i, output_id(i), "p", stratum, 0.5, reserve, canonical_text(list(assigned))
+        0, 0, (run_no << 40) + i, output_id(i), stratum, 0.5, reserve, canonical_text(list(assigned))
     )
 
 

@@ -195,15 +195,15 @@ def test_an_idle_hub_leaves_by_itself(store_path, monkeypatch):
     assert not address.socket_path(store_path).exists()
 
 
-def test_a_long_path_puts_the_socket_into_a_private_folder(tmp_path):
+def test_a_path_too_long_for_a_socket_is_reached_through_its_folder(tmp_path):
     folder = tmp_path / ("long" * 20) / ("path" * 20)
     folder.mkdir(parents=True)
     path = folder / "s.duckdb"
     with Client(path, create=True) as client:
         client.act("project.create", "demo", {})
         at = address.socket_path(path)
-        assert at.parent != folder
-        assert stat.S_IMODE(at.parent.stat().st_mode) == 0o700
+        assert stat.S_ISSOCK(at.stat().st_mode)
+        assert len(str(at)) > 107
         with Client(path) as other:
             assert other.welcome.pid == client.welcome.pid
     stop_hub(path)

@@ -1,0 +1,148 @@
+"""What ``import`` does with its files: which of them are new, and their way into the run, with progress and rejects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from engine.context import Context
+from store.errors import InputError
+from store.mapping import Mapping
+from store.records import key_of
+from store.source_files import SourceFile
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from engine.predictions import Known
+    from store.client import Run
+    from store.feed import Feed
+    from store.ingest import Parsed
+    from store.rejects import Rejects
+
+
+@dataclass(slots=True)
+class Reading:
+    """Files on their way into a run: counts, progress in bytes, the rejects."""
+
+    context: Context
+    opened: Run
+    feed: Feed
+    known: Known | None
+    rejects: Rejects | None
+    total: int  # bytes of all files
+    done: int = 0  # bytes of the files that were read
+    rows: int = 0
+    taken: int = 0  # rows that became something
+    by_model: dict[str, int] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def read(self, file: SourceFile, mapping: Mapping, identity: str) -> None:
+        """Every row of one file. Raises InputError where the file changed meanwhile: its id would be wrong."""
+        before = _stamp(file)
+        for batch in self._batches(file, mapping, identity):
+            outputs = batch.outputs
+            if self.known is None:
+                self.taken += self.feed.add("arrival", batch.arrivals)
+            else:
+                outputs = self._matched(batch, self.known, file.name)
+                self.taken += outputs.num_rows
+            self.feed.add("output", outputs)
+            self._count(outputs)
+        self.done += before[0]
+        if _stamp(file) != before:
+            raise InputError("changed while it was read", where=file.name, todo="Import it when it is whole.")
+
+    def _batches(self, file: SourceFile, mapping: Mapping, identity: str) -> Iterator[Parsed]:
+        from store.ingest import read_batches
+
+        batches = read_batches(
+            file.path,
+            mapping,
+            run_no=self.opened.run_no,
+            first_arrival_seq=self.feed.next_seq("arrival"),
+            first_output_seq=self.feed.next_seq("output"),
+            on_reject=self.reject,
+            name=file.name,
+            identity=identity,
+        )
+        earlier = self.rows
+        for batch in batches:
+            yield batch
+            self.rows = earlier + batch.rows
+            self._tell(file.name, self.done + batch.bytes_read)
+
+    def _tell(self, name: str, done: int) -> None:
+        """Bytes, because their total is known; rows, because people count in them. Raises Cancelled."""
+        rate = self.rows / max(time.monotonic() - self.began, 1e-3)
+        what = f"import · {name}, {self.rows:,} rows, {rate:,.0f} rows/s"
+        self.context.progress(what, done, self.total)
+
+    @property
+    def reject(self) -> Callable[[InputError], None] | None:
+        """Where a bad row goes, None where it stops the import."""
+        return None if self.rejects is None else self.rejects.add
+
+    def _matched(self, batch: Parsed, known: Known, name: str) -> pa.Table:
+        from engine.predictions import matched
+
+        first = key_of(self.opened.run_no, self.feed.next_seq("output"))
+        return matched(batch.arrivals, batch.outputs, known, first_key=first, name=name, reject=self.reject)
+
+    def _count(self, outputs: pa.Table) -> None:
+        for pair in outputs["model"].value_counts().to_pylist():
+            self.by_model[pair["values"]] = self.by_model.get(pair["values"], 0) + pair["counts"]
+
+    def counts(self, mapping: Mapping) -> dict[str, Any]:
+        """What the run holds. A mapped model without a single output is told, with its path."""
+        by_model = {output.model: self.by_model.get(output.model, 0) for output in mapping.outputs}
+        told: dict[str, Any] = {
+            "arrivals": self.feed.next_seq("arrival"),
+            "outputs": self.feed.next_seq("output"),
+            "rejected": self.rejects.count if self.rejects else 0,
+            "by_model": by_model,
+        }
+        if empty := [o for o in mapping.outputs if not by_model[o.model]]:
+            told["note"] = "; ".join(f"no row has an output of {o.model} at {o.text!r}" for o in empty)
+        return told
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The files to read with their ids, the names of those that add nothing, and of those there twice."""
+
+    fresh: dict[SourceFile, str]
+    known: tuple[str, ...]
+    twice: dict[str, str]
+
+    @classmethod
+    def of(cls, files: Sequence[SourceFile], imported: set[str]) -> Chosen:
+        from store.ingest import file_id
+
+        fresh: dict[SourceFile, str] = {}
+        known, twice = [], {}
+        names: dict[str, str] = {}
+        for file in files:
+            identity = file_id(file.path)
+            if identity in imported:
+                known.append(file.name)
+            elif identity in names:
+                twice[file.name] = names[identity]
+            else:
+                fresh[file], names[identity] = identity, file.name
+        return cls(fresh, tuple(known), twice)
+
+    def told(self) -> dict[str, Any]:
+        """As a part of the result."""
+        found: dict[str, Any] = {"already_imported": list(self.known)}
+        if self.twice:
+            found["same_content"] = [f"{name} is {first} once more" for name, first in self.twice.items()]
+        return found
+
+
+def _stamp(file: SourceFile) -> tuple[int, int]:
+    """Size in bytes and time of the last change."""
+    stat = file.path.stat()
+    return stat.st_size, stat.st_mtime_ns
