@@ -11,6 +11,7 @@ import duckdb
 import pytest
 
 from console.demo import PROJECT, build
+from engine.audit import stage as audit
 from engine.context import Context
 from engine.decide import decide, export
 from engine.evaluate.bars import newest
@@ -126,3 +127,46 @@ def test_a_changed_copy_of_a_bulk_verdict_is_found(desk: Client, sql: str) -> No
     with duckdb.connect(str(desk.path)) as file:
         file.execute(sql)
     assert any("typed copies" in d.where or "typed copy" in d.where for d in verify_store(desk).differences)
+
+
+def audited(desk: Client) -> str:
+    """Lock a plan, judge five of its samples; its run id."""
+    plan: str = audit.run(Context(desk, PROJECT), audit.Params(gate=0.3, n=20))["plan"]
+    spec = {"kind": "audit", "project": PROJECT, "model": "desk-teacher", "plan": plan}
+    queue = desk.call("open_queue", spec=spec)["id"]
+    for row in desk.call("window", queue=queue, low=0, high=5):
+        desk.act("verdict", PROJECT, {"queue": "audit", "subject": row[1], "verdict": "ok"})
+    return plan
+
+
+def test_a_record_carries_its_audits_and_they_come_out_again_after_more_was_judged(
+    desk: Client, tmp_path: Path
+) -> None:
+    plan = audited(desk)
+    record = decide(Context(desk, PROJECT), "iterate", "fifteen points short")
+    (told,) = record["evidence"]["audit"]["plans"]
+    assert (told["plan"], told["judged"], told["errors"], told["verdict"]) == (plan, 5, 0, "insufficient")
+    desk.act("undo", PROJECT, {})
+    path = next(p for p in export(Context(desk, PROJECT), tmp_path / "out") if p.suffix == ".json")
+    assert verify_record(desk, path).sound
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "update draw set inclusion = 1",
+        "update draw set reserve = true where draw_key = (select min(draw_key) from draw)",
+        "delete from draw where draw_key = (select max(draw_key) from draw)",
+        "update verdict_event set revealed = not revealed",
+        "update verdict_event set bulk = true where queue = 'audit'",
+    ],
+)
+def test_a_changed_draw_or_verdict_is_found_and_located(desk: Client, sql: str) -> None:
+    audited(desk)
+    assert verify_store(desk).sound
+    stop_hub(desk.path)
+    with duckdb.connect(str(desk.path)) as file:
+        file.execute(sql)
+    found = verify_store(desk).differences
+    assert found
+    assert any("table draw" in d.where or "typed copy" in d.where for d in found)
