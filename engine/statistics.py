@@ -124,7 +124,7 @@ def clopper_pearson_lower(k: int, n: int, level: float) -> float:
         return 0.0
     if k == n:
         return math.exp(math.log(1 - level) / n)
-    return _beta_quantile(k, n - k + 1, 1 - level)
+    return beta_quantile(k, n - k + 1, 1 - level)
 
 
 def clopper_pearson_upper(k: int, n: int, level: float) -> float:
@@ -136,8 +136,12 @@ def clopper_pearson_upper(k: int, n: int, level: float) -> float:
     return 1.0 - clopper_pearson_lower(n - k, n, level)
 
 
-def _beta_quantile(a: float, b: float, target: float) -> float:
-    """The x with I_x(a, b) = target: Newton on the density, kept inside a shrinking bracket."""
+def beta_quantile(a: float, b: float, target: float) -> float:
+    """The x with I_x(a, b) = target: Newton on the density, kept inside a shrinking bracket.
+
+    >>> round(beta_quantile(2, 3, 0.6875), 6)
+    0.5
+    """
     low, high = 0.0, 1.0
     mean = a / (a + b)
     x = mean + normal_quantile(target) * math.sqrt(mean * (1 - mean) / (a + b + 1))

@@ -41,6 +41,7 @@ class Locked:
     weighs: bool
     where: str
     seed: int
+    floor: float  # weighted: share of n/N that the least suspicious unit kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ def locked(plan: read.Plan) -> Locked:
         float(params["level"]), int(result["n"]), int(params["c"]), int(result["population"]), int(result["drawn"]),
         float(params.get("overlap", 0)), tuple(params["reviewers"]), sizes,
         result["mode"] == "weighted" or minimum > 0, params.get("where", ""), int(params.get("seed", 0)),
+        float(params.get("floor", 1)),
     )  # fmt: skip
 
 
@@ -198,9 +200,12 @@ def _weighted(plan: Locked, rows: Sequence[read.Drawn], counts: Counter[str | No
 def _estimate(plan: Locked, rows: Sequence[read.Drawn], errors: Sequence[str]) -> weighted.Estimate:
     if plan.mode == "weighted":
         return weighted.hajek(
-            weighted.Judged(row.inclusion, row.outcome in errors, row.outcome != "replaced")
-            for row in rows
-            for _ in range(row.count)
+            (
+                weighted.Judged(row.inclusion, row.outcome in errors, row.outcome != "replaced")
+                for row in rows
+                for _ in range(row.count)
+            ),
+            least_probability=min(1.0, plan.floor * plan.n / plan.population),
         )
     found: defaultdict[str, Counter[str | None]] = defaultdict(Counter)
     for row in rows:

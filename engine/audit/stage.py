@@ -99,6 +99,7 @@ def _check(params: Params) -> None:
         (bool(params.overlap) and len(params.reviewers) < 2, "--overlap needs two --reviewers or more"),
         (len(set(params.reviewers)) != len(params.reviewers), "--reviewers names somebody twice"),
         ((params.mode == "stratified") != bool(params.by), "--by and --mode stratified go together"),
+        (params.minimum == 1, "--minimum is 2 or more: one sample of a stratum says nothing of its spread"),
         ((params.mode == "weighted") != bool(params.suspicion), "--suspicion and --mode weighted go together"),
         (sum(v is not None for v in (params.c, params.n, params.assume)) > 1, "give one of --c, --n, --assume"),
     )  # fmt: skip
@@ -234,7 +235,7 @@ def assigned(output_id: str, reviewers: Sequence[str], overlap: float, seed: int
     nobody in particular, so everybody.
 
     >>> assigned("a1", ["ann", "bob", "cid"], 0.0, 1), len(assigned("a1", ["ann", "bob", "cid"], 1.0, 1))
-    (['bob'], 2)
+    (['cid'], 2)
     """
     ranked = sorted(reviewers, key=lambda name: draws.random_number(seed, f"{name}:{output_id}"))
     twice = draws.unit_interval(draws.random_number(seed, f"overlap:{output_id}")) < overlap
