@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test lint types torture bench clean
+.PHONY: help demo test lint types torture bench package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /	/' | expand -t12
@@ -38,5 +38,8 @@ torture: $(VENV)/dev  ## heavier counts of the same faults
 bench: $(VENV)/dev  ## the table of figures (minutes; a million rows)
 	$(BIN)/python -m tests.bench.figures
 
+package:  ## the wheel, installed as users do (pip, uv, pipx) into throw-away folders, and its demo run from there
+	$(PYTHON) -m tests.package_walk
+
 clean:  ## remove the environment and the demo
-	rm -rf $(VENV) .demo build *.egg-info
+	rm -rf $(VENV) .demo build dist *.egg-info

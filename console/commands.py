@@ -1,26 +1,43 @@
 """The commands, as one table: every stage of ``engine/stages.py``, and what people do around them.
 
-To add one: a function here (or in ``headless.py`` for the twins of console actions), and a line in ``COMMANDS``.
+To add one: a function here (or in ``headless_….py`` for the twins of console actions), a line in ``COMMANDS``, and
+one in ``lessons.py``.
 """
 
 from __future__ import annotations
 
 import argparse
-import fcntl
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from console import headless, stage_command
+from console.later import Later
 from console.output import emit, open_store, project_name, project_of
-from engine.stages import STAGES
-from store.address import lock_path
-from store.client import Client
+from console.text import counted
+from engine.stages import STAGES, Stage
 from store.errors import InputError, RuleError
+
+if TYPE_CHECKING:
+    from console import backup_command as backup
+    from console import (
+        completion,
+        doctor,
+        headless,
+        headless_acts,
+        headless_queue,
+        hub_commands,
+        keys_command,
+        stage_command,
+    )
+else:  # the same, each imported when a command of its runs: `spiritsafe --help` waits for none of them
+    completion, doctor = Later("console.completion"), Later("console.doctor")
+    headless, stage_command = Later("console.headless"), Later("console.stage_command")
+    headless_acts, headless_queue = Later("console.headless_acts"), Later("console.headless_queue")
+    backup = Later("console.backup_command")
+    hub_commands, keys_command = Later("console.hub_commands"), Later("console.keys_command")
 
 Options = argparse.Namespace
 
@@ -44,6 +61,7 @@ def nothing(parser: argparse.ArgumentParser) -> None:
 def configure_console(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--screen", default="", help="open on this screen: home, audit, duplicates, …")
     parser.add_argument("--plain", action="store_true", help="print the screens as text instead")
+    keys_command.configure_looks(parser)
 
 
 def console(options: Options) -> int:
@@ -129,7 +147,8 @@ def contract(options: Options) -> int:
         emit(options, {"problems": told})
         if options.action == "lock":
             raise RuleError(
-                f"the contract has {len(problems)} problems and was not locked", where=str(options.file)
+                f"the contract has {counted(len(problems), 'problem')} and was not locked",
+                where=str(options.file),
             )
         return 1
     if options.action == "check":
@@ -189,6 +208,9 @@ def verify(options: Options) -> int:
     """Recompute a decision record, or check the whole store; exit 1 where anything differs."""
     from engine.verify import verify_record, verify_store
 
+    if options.record and options.record.suffix in (".toml", ".md", ".duckdb"):
+        todo = "Give it the JSON that `spiritsafe export` writes; without a file it checks the store."
+        raise InputError("is no decision record", where=str(options.record), todo=todo)
     store = open_store(options)
     found = verify_record(store, options.record) if options.record else verify_store(store)
     told: dict[str, Any] = {"sound": found.sound, "checked": found.checked}
@@ -199,68 +221,7 @@ def verify(options: Options) -> int:
     return 0 if found.sound else 1
 
 
-# ---- hub
-def configure_sql(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", help="one SELECT over the store's views")
-    parser.add_argument("--limit", type=int, default=1000)
-    parser.add_argument("--seconds", type=float, default=30.0)
-
-
-def sql(options: Options) -> int:
-    """One SELECT, read-only."""
-    return emit(
-        options,
-        open_store(options).call("sql", text=options.text, limit=options.limit, seconds=options.seconds),
-    )
-
-
-def configure_serve(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("path", nargs="?", help="the store (else --store)")
-
-
-def serve(options: Options) -> int:
-    """Serve the store in the foreground, until stopped."""
-    from store import address, hub
-
-    path = address.find_store(options.path or options.store)
-    return hub.main([str(path), "--stay"])
-
-
-def status(options: Options) -> int:
-    """Say what the hub of the store holds."""
-    store = open_store(options)
-    w = store.welcome
-    told = {
-        "version": w.version,
-        "schema": w.schema,
-        "store": w.store_id,
-        "pid": w.pid,
-        "you": w.actor,
-        "role": w.role,
-    }
-    return emit(options, store.call("status") | told)
-
-
-def stop(options: Options) -> int:
-    """Stop the hub of the store; the next command starts one again."""
-    store = open_store(options, start=False)
-    store.call("stop")
-    deadline = time.monotonic() + 30
-    while not _released(store) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return emit(options, {"stopped": store.welcome.pid})
-
-
-def _released(store: Client) -> bool:
-    """Whether no hub holds the store any more: its lock goes last, after the file was written out and closed."""
-    with lock_path(store.path).open("a") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-    return True
-
-
+# ---- demo
 def configure_demo(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--in", dest="folder", type=Path, default=Path(".demo"), help="folder for the store")
     parser.add_argument("--plain", action="store_true", help="print the first screens as text")
@@ -273,46 +234,85 @@ def demo(options: Options) -> int:
     return run(options)
 
 
+def stage_of(stage: Stage) -> Command:
+    """A stage as a command."""
+
+    def configure(parser: argparse.ArgumentParser) -> None:
+        stage_command.configure(stage)(parser)
+
+    def run(options: Options) -> int:
+        return stage_command.run(stage)(options)
+
+    return Command(stage.name, stage.help, configure, run)
+
+
 COMMANDS: dict[str, Command] = {
     command.name: command
     for command in (
         Command(
             "console", "open the console (what spiritsafe does without a command)", configure_console, console
         ),
+        Command("keys", "list the console's keys; write a keymap", keys_command.configure, keys_command.keys),
         Command("demo", "the sample project, built and opened", configure_demo, demo),
         Command("init", "make a project and a contract to fill in", configure_init, init),
         Command("projects", "list the store's projects", nothing, projects),
         Command("contract", "check, lock or show the contract", configure_contract, contract),
-        *(
-            Command(stage.name, stage.help, stage_command.configure(stage), stage_command.run(stage))
-            for stage in STAGES.values()
-        ),
+        *(stage_of(stage) for stage in STAGES.values()),
         Command(
             "queue",
             "list a queue: audit, duplicates, disagreements, ledger",
-            headless.configure_queue,
-            headless.queue,
+            headless_queue.configure_queue,
+            headless_queue.queue,
         ),
-        Command("show", "one subject of a queue, whole", headless.configure_show, headless.show),
+        Command("show", "one subject of a queue, whole", headless_queue.configure_show, headless_queue.show),
+        Command(
+            "similar",
+            "the samples most like a text or a row",
+            headless_queue.configure_similar,
+            headless_queue.similar,
+        ),
+        Command("here", "who has the project open in the console", nothing, headless_queue.here),
         Command(
             "verdict",
             "judge a subject: ok, bad, unsure, left, right, …",
-            headless.configure_verdict,
-            headless.verdict,
+            headless_acts.configure_verdict,
+            headless_acts.verdict,
         ),
-        Command("comment", "remark on a subject", headless.configure_comment, headless.comment),
-        Command("why", "record the reason of a choice", headless.configure_why, headless.why),
-        Command("undo", "undo your own latest act in the project", nothing, headless.undo),
-        Command("redo", "redo what you undid last", nothing, headless.redo),
+        Command(
+            "slice",
+            "filters under a name: list, save, drop",
+            headless_acts.configure_slice,
+            headless_acts.slice_,
+        ),
+        Command("comment", "remark on a subject", headless_acts.configure_comment, headless_acts.comment),
+        Command("why", "record the reason of a choice", headless_acts.configure_why, headless_acts.why),
+        Command("undo", "undo your own latest act in the project", nothing, headless_acts.undo),
+        Command("redo", "redo what you undid last", nothing, headless_acts.redo),
         Command(
             "report", "print the evaluation, gate and coverage", headless.configure_report, headless.report
         ),
         Command("decide", "record ship, iterate or kill", configure_decide, decide),
         Command("export", "write the newest decision record", configure_export, export),
         Command("verify", "check the store, or recompute a record", configure_verify, verify),
-        Command("sql", "one SELECT over the store", configure_sql, sql),
-        Command("serve", "serve the store in the foreground", configure_serve, serve),
-        Command("status", "what the hub holds", nothing, status),
-        Command("stop", "stop the hub", nothing, stop),
+        Command("sql", "one SELECT over the store", hub_commands.configure_sql, hub_commands.sql),
+        Command(
+            "serve", "serve the store in the foreground", hub_commands.configure_serve, hub_commands.serve
+        ),
+        Command("status", "what the hub holds", nothing, hub_commands.status),
+        Command("stop", "stop the hub", nothing, hub_commands.stop),
+        Command("backup", "copy the store while people work", backup.configure, backup.backup),
+        Command("whoami", "who the hub says you are", nothing, hub_commands.whoami),
+        Command(
+            "doctor",
+            "look whether all is well: versions, terminal, store, stages",
+            doctor.configure,
+            doctor.doctor,
+        ),
+        Command(
+            "completion",
+            "print a script for your shell's Tab key",
+            completion.configure,
+            completion.completion,
+        ),
     )
 }

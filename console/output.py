@@ -6,14 +6,16 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from console.text import visible
 from store.address import find_store
-from store.client import Client
 from store.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from store.client import Client
 
 LONGEST_NAME = 64
 _opened: list[Client] = []
@@ -23,6 +25,8 @@ def open_store(
     options: argparse.Namespace, *, create: bool = False, start: bool = True, outbox: Path | None = None
 ) -> Client:
     """The store that the options mean; ``close_stores`` leaves it when the command is over."""
+    from store.client import Client
+
     path = find_store(options.store)
     store = Client(path, claimed=options.claimed, create=create, start=start, outbox=outbox)
     _opened.append(store)

@@ -15,7 +15,7 @@ from rich.cells import cell_len
 
 from console.wrapped import Wrapped, cut_at
 
-__all__ = ["Wrapped", "as_chat", "as_json", "cells", "fit", "line", "visible", "wrap"]
+__all__ = ["Wrapped", "as_chat", "as_json", "cells", "counted", "fit", "line", "visible", "wrap"]
 
 TAB = 4
 
@@ -60,6 +60,15 @@ def _escape(char: str) -> str:
     if code < 0x20:
         return chr(0x2400 + code)
     return "␡" if code == 0x7F else f"⟨U+{code:04X}⟩"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """A number with its noun, in the singular where it is one.
+
+    >>> counted(1, "reviewer"), counted(1204, "pair"), counted(0, "reply", "replies")
+    ('1 reviewer', '1,204 pairs', '0 replies')
+    """
+    return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def cells(text: str) -> int:

@@ -1,0 +1,295 @@
+"""What ``spiritsafe CMD --help`` teaches: a paragraph and lines that work, for each command, as data.
+
+To add one: a line here under the command's name. A test gives every example to the real parser, and every
+filter and SELECT in them to the real grammar and store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """``about``: a paragraph in plain words. ``examples``: lines as they are typed; ``#`` starts a remark."""
+
+    about: str
+    examples: tuple[str, ...] = ()
+
+
+VIEWS = """\
+the views:
+  project, contract, model         what there is, who made it, under which terms
+  arrivals, outputs                prompts as they came in, and what each model answered
+  check_results, scores            checks of outputs; one number per model, prompt and metric
+  edges, cluster_members           near-duplicate pairs, and the groups they make
+  buckets, set_members, files      coverage cells, frozen sets, files that runs left behind (a student)
+  verdict, current_verdict         every judgement ever, and the one in force
+  audit_plan, draws                locked sampling plans, and what they drew
+  comment, decision                remarks, and ship, iterate or kill
+  saved_slice                      filters under a name
+  closed_run, event                the runs that count, and the ledger itself"""
+
+LESSONS: dict[str, Lesson] = {
+    "console": Lesson(
+        "Opens the console on the store's project: this is what spiritsafe alone does. Everything works by "
+        "keyboard; ? shows all keys, q leaves. Without a terminal, or with --plain, the screens are printed as text.",
+        ("spiritsafe", "spiritsafe --project gsm8k console --screen audit", "spiritsafe console --plain"),
+    ),
+    "keys": Lesson(
+        "Lists every action of the console with its keys and its id, and says what is wrong in a keymap of your own. "
+        "--write makes a commented keymap to start from: a line for each action that is to have other keys.",
+        ("spiritsafe keys", "spiritsafe keys --write keymap.toml", "spiritsafe keys --keymap keymap.toml"),
+    ),
+    "demo": Lesson(
+        "Builds a small real project (787 support messages, five models that were really run on them) in a folder "
+        "of its own, from import to a judged gate, and opens the console on it. What is built already is reused; "
+        "deleting the folder ends the demo.",
+        ("spiritsafe demo", "spiritsafe demo --in /tmp/desk --plain"),
+    ),
+    "init": Lesson(
+        "Makes a project in the store (and the store, where there is none yet) and writes a contract to fill in: "
+        "every key with what it means. Fill it in before anybody looks at data, then lock it.",
+        (
+            'spiritsafe init gsm8k --title "Grade-school maths"',
+            "spiritsafe init desk --contract desk/contract.toml",
+        ),
+    ),
+    "projects": Lesson(
+        "Lists the projects of the store: name, title, and whether it is retrospective, that is, made of outputs that "
+        "were there before.",
+        ("spiritsafe projects", "spiritsafe --store team.duckdb projects --json"),
+    ),
+    "contract": Lesson(
+        "check reads a contract and lists everything that is wrong with it, by line. lock freezes it under a hash: "
+        "from then on bars, slices and metric are fixed, and a change is a new version beside the old one. show "
+        "prints the one in force.",
+        (
+            "spiritsafe contract check contract.toml",
+            "spiritsafe contract lock contract.toml",
+            "spiritsafe contract show --json",
+        ),
+    ),
+    "import": Lesson(
+        "Reads prompts, and outputs or predictions that are there already, from JSONL, CSV or Parquet. A path like "
+        "answer.text names where in a row something stands; one row may hold the outputs of several models. --preview "
+        "shows the first rows as they would be read. A bad row stops everything by file:line, and nothing is half "
+        "imported.",
+        (
+            "spiritsafe import --preview rows.jsonl --prompt question --reference answer",
+            "spiritsafe import --retrospective gsm8k rows.jsonl --prompt question --output big=big.text --teacher big",
+            "spiritsafe import log.csv.gz --prompt text --meta tier=customer.tier --derive 'long = len(prompt) > 400'",
+        ),
+    ),
+    "evaluation": Lesson(
+        "Freezes the test prompts, their references, the slices and the metric under one hash: the harness that every "
+        "model is measured by from now on. A prompt that also arrives in another split would be known to the student, "
+        "so it is refused by name, or left out with --drop-leaks.",
+        ("spiritsafe evaluation freeze", "spiritsafe evaluation freeze --split test --drop-leaks"),
+    ),
+    "baselines": Lesson(
+        "Scores what doing nothing scores, before money is spent on a teacher: a student that does not beat it is not "
+        "worth training.",
+        ("spiritsafe baselines",),
+    ),
+    "generate": Lesson(
+        "Asks the contract's teacher for an answer to every prompt that has none yet, at any OpenAI-compatible "
+        "endpoint. The key comes from the environment variable that the contract names. Every answer is in a journal "
+        "before it is counted, so that a run that was killed repeats at most the calls under way; finished parts "
+        "can be reviewed while it goes on.",
+        ("spiritsafe generate --limit 20", "spiritsafe generate --split train --in-flight 32"),
+    ),
+    "audit": Lesson(
+        "Locks a sampling plan before anybody judges: how many outputs must be looked at, and how many errors among "
+        "them may be, so that a teacher worse than --gate is not accepted by luck; then draws the samples. --dry-run "
+        "only shows the plan and how likely it accepts teachers of which error rate.",
+        (
+            "spiritsafe audit plan --gate 0.02 --dry-run",
+            "spiritsafe audit plan --gate 0.05 --c 1 --mode stratified --by tier",
+        ),
+    ),
+    "check": Lesson(
+        "Runs the contract's automatic checks (right number, valid JSON, a pattern, …) over outputs. Results are "
+        "marks beside the outputs; nothing is removed.",
+        ("spiritsafe check", "spiritsafe check --all-models", "spiritsafe check --kind number"),
+    ),
+    "dedup": Lesson(
+        "Finds near-duplicate prompts or outputs. Hashing only proposes pairs: every pair reported was compared "
+        "exactly and carries its similarity. People decide them in the duplicates queue.",
+        ("spiritsafe dedup --field both", "spiritsafe dedup --threshold 0.8"),
+    ),
+    "coverage": Lesson(
+        "Counts the data in the cells of a grid, to show what is thin or missing. Each --by is an expression of the "
+        "filter grammar, with edges behind a colon where it is a number.",
+        (
+            "spiritsafe coverage",
+            "spiritsafe coverage --by tier --by 'len(prompt): 0, 200, 800' --target 50",
+        ),
+    ),
+    "dataset": Lesson(
+        "Freezes the samples that a student may learn from as a numbered version under a hash. What fails a check, "
+        "stands for a duplicate or was called bad by a reviewer is left out unless you say otherwise, and the record "
+        "says which.",
+        ("spiritsafe dataset freeze", "spiritsafe dataset freeze --keep-duplicates"),
+    ),
+    "train": Lesson(
+        "Trains a classifier student on the newest dataset version; soft learns the teacher's probabilities, hard its "
+        "answers. Needs pip install 'spiritsafe[train]'.",
+        ("spiritsafe train --mode soft", "spiritsafe train --mode hard --limit 500 --name small"),
+    ),
+    "evaluate": Lesson(
+        "Scores teacher, students and baselines on the frozen evaluation set, slice by slice, with intervals. The "
+        "first computation of a student's scores counts as one of the contract's attempts.",
+        ("spiritsafe evaluate", "spiritsafe evaluate --json"),
+    ),
+    "gate": Lesson(
+        "Judges every bar of the contract by its bounds, never by its estimate: pass, fail, or insufficient with the "
+        "number of prompts it would take. Exit 1 while it does not pass.",
+        ("spiritsafe gate", "spiritsafe gate --student small"),
+    ),
+    "queue": Lesson(
+        "Lists what stands in a queue, with your own marks: the console's list as text. --filter takes the grammar of "
+        "the console's f key; the order is as imported unless --sort or --seed says otherwise. --to writes the rows "
+        "whole, with what you may see of each (no model while you judge blind): JSONL and Parquet hold every text as "
+        "it is; in CSV a text that a spreadsheet would take for a formula gets an apostrophe in front; .openai.jsonl "
+        "is OpenAI's fine-tuning format. The file is yours alone, and none is written over without --replace.",
+        (
+            "spiritsafe queue audit --filter 'tier = vip and not reviewed'",
+            "spiritsafe queue disagreements --seed 7 --at 21 --rows 20 --json",
+            "spiritsafe queue audit --filter 'verdict = ok' --to train.openai.jsonl --replace",
+        ),
+    ),
+    "show": Lesson(
+        "Prints one subject of a queue whole: its texts and whatever else may be seen before a verdict. Where a "
+        "queue is blind, what tells the models apart stays hidden.",
+        ("spiritsafe show audit --at 3", "spiritsafe show disagreements --at 1"),
+    ),
+    "verdict": Lesson(
+        "Judges one subject, as one key does in the console. The subject is a row number or an id from `spiritsafe "
+        "queue`; left and right are as `spiritsafe show` shows them to you. `spiritsafe undo` takes it back.\n\n"
+        "With --bulk N it judges many at once, their texts unread: rows like 3-9,12, or the word all for every row of "
+        "the filter. Only what you have not judged is taken, N must be how many that is, and one undo takes all back. "
+        "Bulk verdicts count for no audit plan.",
+        (
+            "spiritsafe verdict audit all bad --reason 5 --filter 'len(output) = 0' --bulk 12",
+            "spiritsafe verdict audit 4 bad --reason 2",
+            "spiritsafe verdict disagreements 1 left",
+        ),
+    ),
+    "slice": Lesson(
+        "A slice is a filter under a name, for everybody: slice = NAME stands for it in any filter. The contract's own "
+        "slices are there too and cannot be replaced. list counts the samples of each; drop forgets a saved one.",
+        (
+            "spiritsafe slice save long --filter 'len(output) > 400'",
+            "spiritsafe slice list --json",
+            "spiritsafe slice drop long",
+        ),
+    ),
+    "similar": Lesson(
+        "Lists the samples most like a text, or like a row of the audit queue, nearest first.",
+        ("spiritsafe similar 'where is my refund'", "spiritsafe similar 17 --rows 5 --json"),
+    ),
+    "here": Lesson(
+        "Says who works on the project in a console right now, and on which screen: names, never what they judged.",
+        ("spiritsafe here", "spiritsafe here --json"),
+    ),
+    "comment": Lesson(
+        "Puts a remark on a subject, for the others to read.",
+        ('spiritsafe comment audit 3 "right answer, wrong unit"',),
+    ),
+    "why": Lesson(
+        "Records the reason of a choice that is not obvious (this teacher, that exclusion), with what was rejected, so "
+        "that it stands in the decision record.",
+        ('spiritsafe why "teacher: big-2" "best on the pilot" --rejected big-1',),
+    ),
+    "undo": Lesson(
+        "Takes back your own latest act in the project and says what it was; again takes back the one before. What "
+        "was locked, frozen or decided is never undone.",
+        ("spiritsafe undo",),
+    ),
+    "redo": Lesson(
+        "Does again what your last undo took back, unless you have judged or written something since.",
+        ("spiritsafe redo",),
+    ),
+    "report": Lesson(
+        "Prints what the newest run of a stage found: the evaluation, the gate, the coverage grid, or the list of "
+        "runs.",
+        ("spiritsafe report", "spiritsafe report gate --json", "spiritsafe report runs"),
+    ),
+    "decide": Lesson(
+        "Records ship, iterate or kill with your reason and, by hash, all evidence there is. ship is refused while a "
+        "bar does not pass.",
+        ('spiritsafe decide iterate --why "two slices are short of prompts"',),
+    ),
+    "export": Lesson(
+        "Writes the newest decision record as JSON (for verify) and as Markdown (for people).",
+        ("spiritsafe export", "spiritsafe export --to records"),
+    ),
+    "verify": Lesson(
+        "Without a file it checks the store: the chain of events, every act, every row against the hash of its run. "
+        "With a decision record (the JSON that export writes) it recomputes every number in it. Exit 1 where anything "
+        "differs.",
+        ("spiritsafe verify", "spiritsafe verify records/desk-iterate-0f3a.json"),
+    ),
+    "sql": Lesson(
+        "Asks one SELECT of your own, in DuckDB's SQL. It can read everything and write nothing: anything else is "
+        f"refused.\n\n{VIEWS}",
+        (
+            'spiritsafe sql "select model, count(*) from outputs group by all"',
+            "spiritsafe sql \"select actor, verdict, count(*) from current_verdict where project = 'gsm8k' group by all\"",
+            'spiritsafe sql "select seq, kind, actor from event order by seq desc" --limit 20 --json',
+        ),
+    ),
+    "serve": Lesson(
+        "Holds the store open in the foreground until ctrl+c. Nobody needs it on a store of one's own; on a shared one "
+        "its owner runs this, or has systemd run it, so that others can work while the owner is away.",
+        ("spiritsafe serve", "spiritsafe serve /srv/team.duckdb"),
+    ),
+    "status": Lesson(
+        "Says what the hub holds: the store and its size (with what is still in the log), events, version and process, "
+        "and who you are to it.",
+        ("spiritsafe status", "spiritsafe status --json"),
+    ),
+    "backup": Lesson(
+        "Copies the store into one file while everybody works on, and then reads the copy: that its chain is whole and "
+        "ends where the hub said. The copy holds every act that was acknowledged before the command began. It is a "
+        "store itself: `spiritsafe --store COPY verify` looks at it; to restore it, stop the hub, put the copy in the store's "
+        "place and remove the .wal and .head files beside it (.head is how a store notices that it lost events). "
+        "Only the owner makes one, for it holds what blind queues hide.",
+        (
+            "spiritsafe backup /backup/desk.duckdb",
+            "spiritsafe backup desk.duckdb --force --no-check",
+        ),
+    ),
+    "stop": Lesson(
+        "Asks the hub to write everything out and leave. The next command starts one again; use it before copying or "
+        "moving the file, and after an upgrade.",
+        ("spiritsafe stop",),
+    ),
+    "whoami": Lesson(
+        "Says who the hub takes you for: the account that the kernel names, the name claimed by --as, and your role in "
+        "this store. Acts are signed with this.",
+        ("spiritsafe whoami", "spiritsafe --as ada whoami"),
+    ),
+    "doctor": Lesson(
+        "Looks at everything spiritsafe stands on: versions and extras, terminal and tmux, the store and its hub, what "
+        "each stage still misses. Each line is ok, a warning or a problem, with what to do. It starts no hub and "
+        "writes nothing; --start starts your own store's hub to look inside. Exit 1 where there is a problem.",
+        ("spiritsafe doctor", "spiritsafe doctor --start", "spiritsafe doctor --json"),
+    ),
+    "completion": Lesson(
+        "Prints a script that makes your shell complete commands and options.\n\n"
+        "  bash   mkdir -p ~/.local/share/bash-completion/completions\n"
+        "         spiritsafe completion bash > ~/.local/share/bash-completion/completions/spiritsafe\n"
+        "         (without the package bash-completion: put it anywhere, and source it in ~/.bashrc)\n"
+        "  zsh    mkdir -p ~/.zfunc; spiritsafe completion zsh > ~/.zfunc/_spiritsafe\n"
+        "         in ~/.zshrc, before compinit: fpath+=(~/.zfunc)\n"
+        "  tcsh   spiritsafe completion tcsh > ~/.spiritsafe.csh; in ~/.tcshrc: source ~/.spiritsafe.csh\n"
+        "  fish   spiritsafe completion fish > ~/.config/fish/completions/spiritsafe.fish\n\n"
+        "It takes effect in the next shell. After an upgrade write it anew.",
+        (
+            "spiritsafe completion bash > ~/.local/share/bash-completion/completions/spiritsafe",
+            "spiritsafe completion zsh > ~/.zfunc/_spiritsafe",
+        ),
+    ),
+}
