@@ -77,6 +77,11 @@ def log_path(store: Path) -> Path:
     return store.with_name(store.name + ".log")
 
 
+def text_path(store: Path) -> Path:
+    """The folder of the text index: no evidence, made anew where it is missing."""
+    return store.with_name(f".{store.name}.text")
+
+
 def lock_path(store: Path) -> Path:
     """The lock that keeps a second hub out."""
     return store.with_name(store.name + ".lock")
@@ -109,7 +114,11 @@ def open_private(path: Path, flags: int, *, store: Path) -> int:
             raise StoreError("is no plain file, and is not used", where=str(path), todo=todo) from error
         raise
     found = os.fstat(handle)
-    if stat.S_ISREG(found.st_mode) and found.st_nlink <= 1 and found.st_uid in (os.geteuid(), owner_of(store)):
+    if (
+        stat.S_ISREG(found.st_mode)
+        and found.st_nlink <= 1
+        and found.st_uid in (os.geteuid(), owner_of(store))
+    ):
         return handle
     os.close(handle)
     whose = user_name(found.st_uid)

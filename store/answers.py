@@ -364,6 +364,18 @@ class Pattern:
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """How many verdicts in force somebody gave; of these in bulk, and after the source was seen."""
+
+    queue: str
+    actor: str
+    verdict: str
+    count: int
+    bulk: int
+    revealed: int
+
+
+@dataclass(frozen=True, slots=True)
 class SavedSlice:
     """A filter under a name."""
 

@@ -7,8 +7,8 @@ Safe to share between threads: a request takes a free connection, or makes one.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import msgspec
 
 from store import acts, address
-from store.errors import RoleError, SpiritsafeError, StoreError
-from store.hub_process import HubProcess
+from store.errors import RoleError, SpiritsafeError, StoreError, WireError
+from store.hub_process import HubProcess, dial
 from store.ledger import reviewer
 from store.outbox import Outbox, Resent, Waiting
 from store.read import Question
 from store.run import Run
-from store.wire import PROTOCOL, VERSION, Channel, Hello, Request, Response, Welcome, error_of
+from store.wire import MAX_HELLO, PROTOCOL, VERSION, Channel, Hello, Request, Response, Welcome, error_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,7 +34,8 @@ __all__ = ["Client", "Resent", "Run"]
 
 R = TypeVar("R")
 START_SECONDS = 20.0
-RETRIES = 5
+OPEN_SECONDS = 300.0  # a hub of ours that is still opening a big store, or bringing its schema up to date
+RETRIES = 8
 
 
 class Client:
@@ -114,35 +115,48 @@ class Client:
             channel.close()
 
     def _connect(self) -> tuple[Channel, Welcome]:
-        deadline = time.monotonic() + START_SECONDS
         hub: HubProcess | None = None
-        while time.monotonic() < deadline:
-            channel = _dial(self.path)
-            if channel is not None:
-                try:
-                    return channel, self._greet(channel)
-                except (EOFError, OSError):  # it was just leaving
-                    channel.close()
-                except SpiritsafeError:
-                    channel.close()
-                    raise
-            elif hub is None or hub.ended():
-                hub = self._start_hub()
-            time.sleep(0.02)
+        begun = time.monotonic()
+        try:
+            while time.monotonic() < begun + (START_SECONDS if hub is None else OPEN_SECONDS):
+                channel = dial(self.path)
+                if channel is not None:
+                    try:
+                        return channel, self._greet(channel)
+                    except (EOFError, OSError):  # it was just leaving
+                        channel.close()
+                    except SpiritsafeError:
+                        channel.close()
+                        raise
+                elif hub is None:
+                    hub = self._start_hub()
+                elif hub.ended():
+                    hub.close()
+                    hub = None
+                time.sleep(0.02)
+        finally:
+            if hub is not None:
+                hub.close()
         raise StoreError(
             "its hub does not answer", where=str(self.path), todo=f"See {address.log_path(self.path)}."
         )
 
     def _greet(self, channel: Channel) -> Welcome:
-        channel.sock.settimeout(START_SECONDS)
-        channel.send(Hello(PROTOCOL, VERSION, self._claimed, self.instance))
-        answer = channel.receive(Response)
+        channel.deadline = time.monotonic() + START_SECONDS
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it refused us, and said why
+            channel.send(Hello(PROTOCOL, VERSION, self._claimed, self.instance))
+        answer = channel.receive(Response, limit=MAX_HELLO)
         if answer.problem is not None:
             raise error_of(answer.problem)
+        channel.deadline = None
         channel.sock.settimeout(None)
-        return msgspec.convert(answer.result, Welcome)
+        try:
+            return msgspec.convert(answer.result, Welcome)
+        except msgspec.ValidationError as error:
+            todo = "Who listens there is no hub, or one of another version: `spiritsafe stop` ends it."
+            raise WireError(f"no greeting of a hub: {error}", where=str(self.path), todo=todo) from error
 
-    def _start_hub(self) -> HubProcess:
+    def _start_hub(self) -> HubProcess | None:
         if not self._start:
             raise StoreError("no hub is running", where=str(self.path))
         if not self.path.exists():
@@ -160,12 +174,16 @@ class Client:
                 where=str(self.path),
                 todo=f"Ask {owner} to run: spiritsafe serve {self.path}",
             )
-        return HubProcess(self.path)
+        return HubProcess.start(self.path)
 
     # ---- requests
     def call(self, op: str, *, arrow: bytes | None = None, **args: Any) -> Any:
         """One request, its result. Sent again when the hub went away meanwhile: every operation bears that."""
         return self._request(Request(op, args, arrow is not None), arrow, lambda response, _: response.result)
+
+    def stream(self, op: str, receive: Callable[[Response, Channel], R], **args: Any) -> R:
+        """An operation whose answer ``receive`` reads frame by frame; asked anew where the hub goes away."""
+        return self._request(Request(op, args), None, receive)
 
     def _request(self, request: Request, arrow: bytes | None, finish: Callable[[Response, Channel], R]) -> R:
         lost: Exception | None = None
@@ -294,21 +312,3 @@ class Client:
 def _frames(channel: Channel) -> Iterator[bytes]:
     while frame := channel.receive_arrow():
         yield frame
-
-
-def _dial(path: Path) -> Channel | None:
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.connect(str(address.socket_path(path)))
-    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-        sock.close()
-        return None
-    except PermissionError as error:
-        sock.close()
-        raise RoleError(
-            "its hub is not open to you", where=str(path), todo="Ask its owner to add you to the group."
-        ) from error
-    except (OSError, SpiritsafeError):
-        sock.close()
-        raise
-    return Channel(sock)

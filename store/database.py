@@ -20,8 +20,10 @@ from store import acts, records
 from store.canonical import digest
 from store.copies import write_copies
 from store.errors import InputError, RoleError, RuleError, StoreError
+from store.faults import fault_of, gave_up
+from store.head import Head
 from store.ledger import EVENT_COLUMNS, Ledger, reviewer
-from store.opening import SCHEMA_VERSION, migrate, open_file
+from store.opening import SCHEMA_VERSION, migrate, new_cursor, open_file, unopened
 from store.records import Event
 from store.rows import one_row, one_value
 from store.rules import allow, allow_undo
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "Applied", "Database"]
 
+PIECE_BYTES = 3 << 20  # through the log at once: about 10 ms in which acts wait
 # What DuckDB says when it is the rows that do not fit, and not the store that fails.
 _ROWS_AT_FAULT = (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)
 
@@ -53,28 +56,49 @@ class Database:
         """Open or make the store; raises StoreError where the file is none, or of a newer version."""
         self.path = path
         self.lock = threading.RLock()
-        self.connection = open_file(path)
+        self.copying = threading.Lock()  # held by the one backup at a time
+        self.head = Head(path)  # before DuckDB sees the file
+        made = not path.exists()
         try:
+            self.connection = open_file(path)
+        except StoreError:
+            if made:  # half of a new store, on a disk that is full
+                path.unlink(missing_ok=True)
+            raise
+        try:
+            self.head.check(self.connection)
             self.schema = migrate(self.connection, path, owner)
+            self._load()
+        except duckdb.Error as error:
+            self.connection.close()
+            raise unopened(path, str(error)) from error
         except BaseException:
             self.connection.close()
             raise
+        self.head.note(self.store_id, self.ledger.seq, self.ledger.head)
+        self._next_seq: dict[tuple[int, str], int] = {}
+        self._appending: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # by run
+
+    def _load(self) -> None:
         meta = dict(self.connection.execute("select key, value from meta").fetchall())
         self.store_id, self.owner = meta["store_id"], meta["owner"]
         self.root = digest(self.store_id.encode())
         self.connection.execute("set lock_configuration=true")
         self.ledger = Ledger(self.connection, self.root)
         self.next_run = self.scalar("select coalesce(max(run_no), 0) + 1 from run_opened")
-        self._next_seq: dict[tuple[int, str], int] = {}
-        self._appending: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)  # by run
 
     def scalar(self, sql: str, values: list[Any] | None = None) -> Any:
         """One value of a query on the writing connection."""
         return one_value(self.connection, sql, values)
 
+    def cursor(self) -> DuckDBPyConnection:
+        """A cursor of one's own, for one thread at a time."""
+        return new_cursor(self.connection)
+
     def close(self) -> None:
         """Checkpoint and close."""
         with self.lock:
+            self.head.close()
             self.connection.close()
 
     # ---- acts
@@ -108,6 +132,7 @@ class Database:
                 event = self.ledger.next_event(act_id, project, kind, payload, actor=actor, claimed=claimed)
                 self._commit(event, act, who)
             self.ledger.record(event)
+            self.head.note(self.store_id, event.seq, event.hash)
             return Applied(event, fresh=True)
 
     @contextlib.contextmanager
@@ -152,9 +177,9 @@ class Database:
         except BaseException as error:  # whatever it was, nothing half-written stands
             with contextlib.suppress(duckdb.Error):  # a failed commit has rolled back already
                 con.execute("rollback")
-            if not isinstance(error, duckdb.Error):
-                raise
-            raise StoreError(f"the act was not written: {error}", where=str(self.path)) from error
+            if not isinstance(error, duckdb.Error) or gave_up(error):
+                raise  # it may well be written; the next hub knows
+            raise fault_of(error, self.path, "the act was not written") from error
 
     def run(self, run_no: int, cursor: DuckDBPyConnection | None = None) -> tuple[str, str, bool]:
         """Project and actor of a run, and whether it is closed."""
@@ -180,7 +205,7 @@ class Database:
         """How many rows of ``table`` run ``run_no`` has stored: the seq of the next one."""
         if (run_no, table) not in self._next_seq:
             key = records.key_column(table)
-            with contextlib.closing(self.connection.cursor()) as cursor:
+            with contextlib.closing(self.cursor()) as cursor:
                 top = one_value(cursor, f"select max({key}) from {table} where run_no = ?", [run_no])  # noqa: S608 - our names
             self._next_seq[run_no, table] = 0 if top is None else (top & (1 << records.SEQ_BITS) - 1) + 1
         return self._next_seq[run_no, table]
@@ -188,13 +213,15 @@ class Database:
     def append(self, run_no: int, table: str, first_seq: int, batch: pa.Table, *, who: str) -> int:
         """Append rows of an open run; rows that are there already (a resend) are skipped. Returns the next seq.
 
-        Holds the run's own lock, never the acts': an act commits while rows pour in.
+        Holds the run's own lock, never the acts': an act commits while rows pour in. A row group or more is one
+        transaction, which bypasses the log; fewer rows go through it, in pieces small enough that an act does not
+        wait long behind one. Should a later piece fail, what was written counts (``next_seq``).
         """
         if table not in records.ARTIFACTS:
             raise InputError(f"no artifact table {table!r}")
         if tuple(batch.column_names) != records.columns_of(table):
             raise InputError(f"rows for {table} do not have its columns")
-        with self._appending[run_no], contextlib.closing(self.connection.cursor()) as cursor:
+        with self._appending[run_no], contextlib.closing(self.cursor()) as cursor:
             _, actor, closed = self.run(run_no, cursor)
             if closed:
                 raise RuleError(f"run {run_no} is closed: its rows are frozen")
@@ -206,9 +233,11 @@ class Database:
             batch = batch.slice(min(have - first_seq, batch.num_rows))
             if batch.num_rows:
                 _check_keys(run_no, table, have, batch)
-                self._insert(cursor, run_no, table, batch)
-            self._next_seq[run_no, table] = have + batch.num_rows
-            return have + int(batch.num_rows)
+            for piece in _pieces(batch):
+                self._insert(cursor, run_no, table, piece)
+                have += int(piece.num_rows)
+                self._next_seq[run_no, table] = have
+            return have
 
     def _insert(self, cursor: DuckDBPyConnection, run_no: int, table: str, batch: pa.Table) -> None:
         names = ", ".join(records.columns_of(table))
@@ -219,9 +248,20 @@ class Database:
         except _ROWS_AT_FAULT as error:
             raise InputError(f"rows do not fit table {table}: {error}") from error
         except duckdb.Error as error:
-            raise StoreError(f"the rows were not written: {error}", where=str(self.path)) from error
+            if gave_up(error):
+                raise
+            raise fault_of(error, self.path, "the rows were not written") from error
         finally:
             cursor.unregister("incoming")
+
+
+def _pieces(batch: pa.Table) -> Iterator[pa.Table]:
+    """What is inserted in one transaction each."""
+    rows = batch.num_rows
+    if rows < records.ROW_GROUP:
+        rows = max(1, min(rows, rows * PIECE_BYTES // max(1, batch.nbytes)))
+    for start in range(0, batch.num_rows, max(1, rows)):
+        yield batch.slice(start, rows)
 
 
 def _check_keys(run_no: int, table: str, have: int, batch: pa.Table) -> None:

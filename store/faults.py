@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     import duckdb
 
 FULL = ("No space left on device", "Disk quota exceeded", "File too large")  # ENOSPC, EDQUOT, EFBIG
-DAMAGED = ("Corrupt", "checksum", "Failure while replaying", "decompress", "deserialize", "Could not read all")
+DAMAGED = (
+    "Corrupt",
+    "checksum",
+    "Failure while replaying",
+    "decompress",
+    "deserialize",
+    "Could not read",
+)
 BACKUP = "Restore a backup: `spiritsafe backup --help` says how."
 
 
@@ -22,12 +29,28 @@ def fault_of(error: duckdb.Error, path: Path, doing: str) -> StoreError:
     if is_full(text):
         todo = "Free some space, then do it again. What was acknowledged before is safe."
         return StoreError(f"{doing}: the disk is full", where=str(path), todo=todo)
-    if any(sign in text for sign in DAMAGED):
+    if is_damage(text):
         return StoreError(f"{doing}: the file is damaged: {first}", where=str(path), todo=BACKUP)
     if "Out of Memory" in text:
         todo = "Ask for less at once, or give the machine more memory."
         return StoreError(f"{doing}: memory ran out", where=str(path), todo=todo)
     return StoreError(f"{doing}: {text}", where=str(path))
+
+
+def gave_up(error: duckdb.Error) -> bool:
+    """Whether DuckDB serves the store no more: it has to be opened anew, by another hub.
+
+    So after a checkpoint that failed: the commit that brought it on stands. DuckDB says that in a FatalException, and
+    where other databases are attached (our scratch is one) in an IOException.
+    """
+    import duckdb as known
+
+    return isinstance(error, known.FatalException) or "has been invalidated" in str(error)
+
+
+def is_damage(text: str) -> bool:
+    """Whether an error's text says that a file's bytes are not those that were written."""
+    return any(sign in text for sign in DAMAGED)
 
 
 def is_full(text: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -195,9 +196,9 @@ def _decoded(file: RowFile, raw: IO[bytes], row_start: list[int]) -> Iterator[st
 
 
 def _header(cells: list[str], where: str) -> list[str]:
-    twice = [cell for cell in cells if cells.count(cell) > 1]
-    if twice:
-        raise InputError(f"two columns are called {twice[0]!r}", where=where)
+    twice = next((cell for cell, count in Counter(cells).items() if count > 1), None)
+    if twice is not None:
+        raise InputError(f"two columns are called {twice!r}", where=where)
     return cells
 
 
@@ -211,13 +212,29 @@ def _parquet_rows(file: RowFile, raw: IO[bytes]) -> Iterator[Numbered]:
             for batch in parquet.iter_batches(_rows_at_once(parquet.metadata, file.batch)):
                 file.bytes_read = raw.tell()
                 share = batch.nbytes // max(1, batch.num_rows)
-                for row in batch.to_pylist():
+                for row in _python_rows(batch):
                     number += 1
                     file.volume += share
-                    yield number, row
-    except (pa.ArrowException, ValueError) as failure:  # ValueError: dates beyond Python's, text not UTF-8
+                    yield number, _unreadable(row, file.where(number)) if isinstance(row, Exception) else row
+    except (pa.ArrowException, ValueError) as failure:
         what = f"is not Parquet that can be read: {failure}"
         raise InputError(what, where=file.where(number + 1) if number else file.name) from None
+
+
+def _python_rows(batch: Any) -> Iterator[dict[str, Any] | Exception]:
+    """The rows of a batch; one that Python cannot hold (a date beyond its years, text not UTF-8) as what it raises."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):
+        for at in range(batch.num_rows):
+            try:
+                yield batch.slice(at, 1).to_pylist()[0]
+            except (ValueError, OverflowError) as failure:
+                yield failure
+
+
+def _unreadable(failure: Exception, where: str) -> InputError:
+    return InputError(f"holds what cannot be read: {str(failure).splitlines()[0]}", where=where)
 
 
 def _rows_at_once(metadata: Any, most: int) -> int:

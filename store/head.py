@@ -111,7 +111,11 @@ class Head:
         row = one_row(con, "select hash from event where seq = ?", [known.seq])
         if row is not None:
             same = row[0] == known.hash
-            return None if same else f"event {known.seq:,} is not the one that was acknowledged under this number"
+            return (
+                None
+                if same
+                else f"event {known.seq:,} is not the one that was acknowledged under this number"
+            )
         top = (one_row(con, "select coalesce(max(seq), 0) from event") or (0,))[0]
         if not known.seq:
             return None

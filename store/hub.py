@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import resource
 import select
 import signal
 import socket
@@ -20,28 +21,33 @@ import struct
 import sys
 import threading
 import time
-from collections import Counter
 from pathlib import Path
-from typing import IO
 
+import duckdb
 import msgspec
 
 from store import address
 from store.database import SCHEMA_VERSION, Database
+from store.door import Door
 from store.errors import InputError, SpiritsafeError, StoreError, WireError
-from store.hub_process import BUSY, CHILD
+from store.hub_process import BUSY, CHILD, TOLD
 from store.operations import operate
 from store.queues import Queues
 from store.session import Caller, Session, Shared
+from store.text_follow import Follower
 from store.wire import MAX_HELLO, PROTOCOL, VERSION, Channel, Hello, Response, Welcome, problem_of
 
 IDLE_SECONDS = float(os.environ.get("SPIRITSAFE_IDLE_SECONDS", "600"))
 IDLE_LOOK = 0.5
 HELLO_SECONDS = 5.0
+FRAME_SECONDS = 30.0  # a frame that has begun may stand still for so long
 SEND_SECONDS = 30.0  # a client that reads nothing for so long has its connection cut
 LOCK_SECONDS = 5.0  # another hub may just be leaving
-LEAVE_SECONDS = 5.0  # for requests under way when the hub is asked to leave
+LEAVE_SECONDS = (
+    20.0  # for requests under way when the hub is asked to leave; who asks nothing is gone at once
+)
 MAX_CLAIMED = 64
+DESCRIPTORS = 4096
 log = logging.getLogger("spiritsafe.hub")
 
 
@@ -61,38 +67,70 @@ class Hub:
         try:
             self.database = Database(path, owner=address.user_name(os.getuid()))
         except BaseException:
-            self._lock.close()
+            os.close(self._lock)
             raise
         queues = Queues(self.database.store_id)
-        self.shared = Shared(self.database, queues, {}, threading.Event(), self.leave)
+        text = Follower(self.database)
+        self.shared = Shared(self.database, queues, {}, threading.Event(), self.leave, text)
         self.threads: set[threading.Thread] = set()
-        self._connected = threading.Lock()  # guards the next two
-        self._channels: set[Channel] = set()
-        self._instances: Counter[str] = Counter()
+        self.door = Door()
         self.last_seen = time.monotonic()
         self._wake, self._woken = socket.socketpair()
-        self.socket = self._listen()
+        try:
+            self.socket = self._listen()
+        except OSError as error:
+            self.database.close()
+            os.close(self._lock)
+            todo = "Remove what is there, and keep the store in a folder that only its users may write to."
+            raise StoreError(
+                f"its socket cannot be made: {error.strerror}",
+                where=str(address.socket_path(path)),
+                todo=todo,
+            ) from error
 
     def _listen(self) -> socket.socket:
         """Bind beside the file. We hold the lock, so a socket that is there already is a dead hub's."""
         at = address.socket_path(self.path)
         at.unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(str(at))
+        with address.dialled(at) as name:
+            listener.bind(name)
         at.chmod(0o660)
-        listener.listen(64)
+        listener.listen(256)
         return listener
 
     def serve(self) -> None:
         """Accept clients until asked to leave or idle for long enough."""
+        self.shared.text.start()
         while not self.shared.stop.is_set() and not self._idle():
             ready, _, _ = select.select([self.socket, self._woken], [], [], IDLE_LOOK)
             if self.socket in ready:
-                connection, _ = self.socket.accept()
-                thread = threading.Thread(target=self._client, args=(connection,), daemon=True)
-                self.threads.add(thread)
-                thread.start()
+                self._accept()
         self.close()
+
+    def _accept(self) -> None:
+        """One connection: a thread of its own. What cannot be let in keeps nobody else out."""
+        try:
+            channel = Channel(self.socket.accept()[0])
+        except OSError as error:  # it left again, or there are no descriptors left
+            log.warning("a connection could not be accepted: %s", error)
+            select.select([self._woken], [], [], 0.05)
+            return
+        try:
+            self.door.enter(channel)
+        except SpiritsafeError as error:
+            log.warning("%s", error)
+            channel.refuse(error)
+            return
+        thread = threading.Thread(target=self._client, args=(channel,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            log.warning("no thread for a connection: %s", error)
+            self.door.leave(channel)
+            channel.close()
+        else:
+            self.threads.add(thread)
 
     def leave(self) -> None:
         """Ask ``serve`` to come to its end."""
@@ -106,26 +144,27 @@ class Hub:
             self.last_seen = time.monotonic()
         return time.monotonic() - self.last_seen > self.idle_seconds
 
-    def _client(self, connection: socket.socket) -> None:
-        channel = Channel(connection)
+    def _client(self, channel: Channel) -> None:
         try:
             caller = self._greet(channel)
+            self.door.come(caller.instance)
+            try:
+                Session(self.shared, channel, caller, operate).run()
+            finally:
+                self._left(caller.instance)
         except SpiritsafeError as error:
-            self._refuse(channel, error)
-            return
-        except (EOFError, OSError):
-            channel.close()
-            return
-        with self._connected:
-            self._channels.add(channel)
-            self._instances[caller.instance] += 1
-        try:
-            Session(self.shared, channel, caller, operate).run()
+            channel.refuse(error)
+        except (EOFError, OSError) as error:
+            log.info("a connection ended before its greeting: %s", error)
+        except duckdb.Error:
+            log.exception("no cursor for a client; leaving, so that the next one starts a hub anew")
+            self.leave()
         finally:
-            self._left(channel, caller.instance)
+            self.door.leave(channel)
+            channel.close()
 
     def _greet(self, channel: Channel) -> Caller:
-        channel.sock.settimeout(HELLO_SECONDS)
+        channel.deadline = time.monotonic() + HELLO_SECONDS
         actor = address.peer_name(channel.sock)
         hello = channel.receive(Hello, limit=MAX_HELLO)
         if hello.protocol != PROTOCOL:
@@ -143,29 +182,16 @@ class Hub:
             PROTOCOL, VERSION, SCHEMA_VERSION, database.store_id, str(self.path), os.getpid(), actor, role
         )
         channel.send(Response(result=welcome))
+        channel.deadline = None
         channel.sock.settimeout(None)
-        seconds, rest = divmod(self.send_seconds, 1)
-        timeout = struct.pack("ll", int(seconds), int(rest * 1e6))
-        channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+        channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(self.send_seconds))
+        channel.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(FRAME_SECONDS))
         return Caller(actor, role, claimed, hello.instance or str(id(channel)))
 
-    def _refuse(self, channel: Channel, error: SpiritsafeError) -> None:
-        try:
-            channel.send(Response(problem=problem_of(error)))
-        except OSError:
-            log.info("a refused client had left already")
-        channel.close()
-
-    def _left(self, channel: Channel, instance: str) -> None:
-        """A connection ended; with a client's last one its queues end too, so that no blind one blocks forever."""
-        with self._connected:
-            self._channels.discard(channel)
-            self._instances[instance] -= 1
-            gone = self._instances[instance] == 0
-            if gone:
-                del self._instances[instance]
-        if gone and not self.shared.stop.is_set():
-            cursor = self.database.connection.cursor()
+    def _left(self, instance: str) -> None:
+        """With a client's last connection its queues end too, so that no blind one blocks for ever."""
+        if self.door.go(instance) and not self.shared.stop.is_set():
+            cursor = self.database.cursor()
             self.shared.queues.leave(cursor, instance)
             cursor.close()
 
@@ -174,26 +200,33 @@ class Hub:
         self.shared.stop.set()
         self.socket.close()
         self._woken.close()
-        address.socket_path(self.path).unlink(missing_ok=True)
-        with self._connected:
-            for channel in self._channels:
-                with contextlib.suppress(OSError):  # it is leaving already
-                    channel.sock.shutdown(
-                        socket.SHUT_RD
-                    )  # its session ends when it asks for the next request
+        with contextlib.suppress(OSError):  # somebody put another one in its place
+            address.socket_path(self.path).unlink(missing_ok=True)
+        for channel in self.door.channels():
+            with contextlib.suppress(OSError):  # it is leaving already
+                channel.sock.shutdown(socket.SHUT_RD)  # its session ends when it asks for the next request
         deadline = time.monotonic() + LEAVE_SECONDS
         for thread in self.threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        self.database.close()
-        self._lock.close()
+        self.shared.text.leave()
+        try:
+            self.database.close()
+        except duckdb.Error as error:  # nothing is lost: what is not in the file is in its log
+            log.warning("the log could not be written into the file: %s", error)
+        os.close(self._lock)
         self._wake.close()
 
 
-def _take_lock(path: Path) -> IO[str]:
+def _timeval(seconds: float) -> bytes:
+    whole, rest = divmod(seconds, 1)
+    return struct.pack("ll", int(whole), int(rest * 1e6))
+
+
+def _take_lock(path: Path) -> int:
     """Hold the store's lock file for the life of the process; raises BusyError when another hub keeps it."""
     at = address.lock_path(path)
     try:
-        handle = at.open("a+")
+        handle = address.open_private(at, os.O_RDWR | os.O_CREAT, store=path)
     except OSError as error:
         todo = "A store needs a folder that you may write to."
         raise StoreError(f"cannot write here: {error.strerror}", where=str(at), todo=todo) from error
@@ -203,11 +236,18 @@ def _take_lock(path: Path) -> IO[str]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if time.monotonic() > deadline:
-                handle.close()
+                os.close(handle)
                 raise BusyError("another hub serves this store", where=str(path)) from error
             time.sleep(0.05)
         else:
             return handle
+
+
+def _more_descriptors() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -215,18 +255,23 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -P -m store.hub", description="Serve one spiritsafe store.")
     parser.add_argument("path", type=Path)
     parser.add_argument("--stay", action="store_true", help="do not leave when idle")
-    parser.add_argument(CHILD, action="store_true", help="started by a client: say problems in JSON")
+    parser.add_argument(CHILD, action="store_true", help="started by a client: tell it problems")
     options = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     path = options.path.absolute()
     os.umask(0o007)
     os.chdir("/")
+    _more_descriptors()
     try:
         hub = Hub(path, idle_seconds=float("inf") if options.stay else IDLE_SECONDS)
     except SpiritsafeError as error:
-        told = msgspec.json.encode(problem_of(error)).decode() if options.child else f"spiritsafe: {error}"
-        sys.stderr.write(told + "\n")
+        if options.child:
+            os.write(TOLD, msgspec.json.encode(problem_of(error)))
+        with contextlib.suppress(OSError):  # the log may stand on a disk that is full
+            sys.stderr.write(f"spiritsafe: {error}\n")
         return BUSY if isinstance(error, BusyError) else error.exit_code
+    if options.child:
+        os.close(TOLD)
     for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(name, lambda *_: hub.leave())
     hub.serve()

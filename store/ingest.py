@@ -96,9 +96,9 @@ def read_batches(
 ) -> Iterator[Parsed]:
     """The file's batches of at most ``rows`` rows, in file order; a file without rows gives none.
 
-    ``name`` stands in places instead of the file's own; ``identity`` is its ``file_id`` where that is known. Raises InputError at the first bad row, or hands it to
-    ``on_reject`` and goes on (so that a batch may be empty); a file that cannot be read any further always raises.
-    An output's ``arrival_key`` is that of its own row.
+    ``name`` stands in places instead of the file's own; ``identity`` is its ``file_id`` where that is known.
+    Raises InputError at the first bad row, or hands it to ``on_reject`` and goes on (so that a batch may be empty);
+    a file that cannot be read any further always raises. An output's ``arrival_key`` is that of its own row.
     """
     file = RowFile(path, batch=rows, name=name)
     parser = RowParser(mapping, file.name, flat=file.format == ".csv")

@@ -216,19 +216,29 @@ def _metadata_table(value: object, where: str) -> tuple[tuple[str, str], ...]:
 
 
 def _output_tables(value: object, where: str) -> tuple[OutputPath, ...]:
+    if isinstance(value, list):  # [[outputs]] model = "…" text = "…": several samples of one model
+        tables = [item if isinstance(item, dict) else {} for item in value]
+        return tuple(
+            _output(table.get("model"), {k: v for k, v in table.items() if k != "model"}, f"{where}: outputs")
+            for table in tables
+        )
     if not isinstance(value, dict):
         raise InputError(
             "must be a table of models", where=f"{where}: outputs", todo='[outputs.my_model] text = "…"'
         )
-    found = []
-    for model, table in value.items():
-        place = f"{where}: outputs.{model}"
-        paths = table if isinstance(table, dict) else {"text": table}
-        _only(paths, OUTPUT_FIELDS, place)
-        if "text" not in paths:
-            raise InputError("has no text", where=place)
-        found.append(OutputPath(model, **{name: _text(path, place) for name, path in paths.items()}))
-    return tuple(found)
+    return tuple(
+        _output(model, table if isinstance(table, dict) else {"text": table}, f"{where}: outputs.{model}")
+        for model, table in value.items()
+    )
+
+
+def _output(model: object, paths: dict[str, object], where: str) -> OutputPath:
+    _only(paths, OUTPUT_FIELDS, where)
+    if "text" not in paths:
+        raise InputError("has no text", where=where)
+    if model is None:
+        raise InputError("has no model", where=where)
+    return OutputPath(_text(model, where), **{name: _text(path, where) for name, path in paths.items()})
 
 
 def _only(table: AnyMapping[str, object], known: Iterable[str], where: str) -> None:

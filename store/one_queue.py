@@ -14,10 +14,15 @@ import duckdb
 from store import queue_sql
 from store.errors import InputError
 from store.queue_kind import Kind, Member, View
+from store.records import SEQ_BITS
 from store.rows import one_value
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
+
+
+Condition = tuple[str, list[Any]]  # over the texts of a kind's search, with its values
+Ranges = Sequence[tuple[int, int]]  # of keys, both ends in
 
 
 class Extents:
@@ -53,6 +58,22 @@ class Extents:
         position = self._firsts[at] + key - self._lows[at]
         return position if position < self._firsts[at + 1] else None
 
+    def span(self, low: int, high: int) -> tuple[int, int]:
+        """The positions of keys low … high, as (first, last + 1).
+
+        >>> Extents([(100, 3), (200, 2)]).span(101, 200)
+        (1, 4)
+        """
+        return self._before(low), self._before(high + 1)
+
+    def _before(self, key: int) -> int:
+        at = bisect.bisect_right(self._lows, key) - 1
+        return min(self._firsts[at] + key - self._lows[at], self._firsts[at + 1]) if at >= 0 else 0
+
+    def runs(self) -> set[int]:
+        """The runs that have a range."""
+        return {low >> SEQ_BITS for low in self._lows}
+
     def count(self, cursor: DuckDBPyConnection, model: str, output_ids: list[str]) -> int:
         """How many positions have one of these outputs."""
         rows = cursor.execute(
@@ -60,6 +81,27 @@ class Extents:
             [model, output_ids],
         ).fetchall()
         return sum(self.position(key) is not None for (key,) in rows)
+
+
+def stretches(length: int, position: int, step: int, *, first: int, most: int) -> Iterator[tuple[int, int]]:
+    """Ranges of positions from beside ``position`` to the end, four times as long each time: near things first.
+
+    >>> list(stretches(10, 2, 1, first=2, most=4))
+    [(3, 5), (5, 9), (9, 10)]
+    >>> list(stretches(10, 4, -1, first=2, most=4))
+    [(2, 4), (0, 2)]
+    """
+    size = first
+    if step > 0:
+        low = max(0, position + 1)
+        while low < length:
+            yield low, min(length, low + size)
+            low, size = low + size, min(most, size * 4)
+    else:
+        high = min(length, position)
+        while high > 0:
+            yield max(0, high - size), high
+            high, size = high - size, min(most, size * 4)
 
 
 @dataclass(slots=True)
@@ -75,6 +117,7 @@ class Queue:
     reviewed: int = 0  # positions that the reviewer had judged when it was opened
     extents: Extents | None = None
     table: str = ""
+    found: Any = None  # what was searched last (``queue_search.Found``)
 
     def members(self, cursor: DuckDBPyConnection, low: int, high: int) -> list[Member]:
         """The (key, other) pairs at positions low … high - 1, cut to the queue."""
@@ -87,38 +130,101 @@ class Queue:
         with self._still_open():
             return cursor.execute(sql, [low, high - 1]).fetchall()
 
-    def search(
-        self, cursor: DuckDBPyConnection, text: str, low: int, high: int, *, forward: bool
+    def nearest(
+        self, cursor: DuckDBPyConnection, found: Condition, low: int, high: int, *, forward: bool
     ) -> int | None:
-        """The first (or last) position within low … high - 1 whose texts contain ``text``."""
-        needles = [text] * len(self.kind.search.texts)
-        if self.extents is not None:
-            ends = self.extents.keys(low, low + 1) + self.extents.keys(high - 1, high)
-            return self._search_extents(cursor, needles, ends, forward=forward)
-        source = f"select pos, key, other from {self.table} where pos between ? and ?"  # noqa: S608 - our name
-        sql = queue_sql.search(self.kind, source, forward=forward)
-        with self._still_open():
-            found: int | None = one_value(cursor, sql, [low, high - 1, *needles])
-        return found
-
-    def _search_extents(
-        self, cursor: DuckDBPyConnection, needles: list[Any], ends: list[int], *, forward: bool
-    ) -> int | None:
-        source = (
-            "select output_key as pos, output_key as key, null as other from output"
-            " where output_key between ? and ? and model = ?"
-        )
-        sql = queue_sql.search(self.kind, source, forward=forward)
-        low, high = ends
-        while low <= high:
-            key = one_value(cursor, sql, [low, high, self.view.spec.model, *needles])
+        """The first (or last) position within low … high - 1 whose texts fulfil a condition."""
+        best = "min" if forward else "max"
+        if self.extents is None:
+            position: int | None = self._scan(cursor, found, best, [low, high - 1])
+            return position
+        first, last = self._ends(low, high)
+        while first <= last:
+            key = self._scan(cursor, found, best, [first, last])
             if key is None:
                 return None
-            position = self.extents.position(key) if self.extents else None
+            position = self.extents.position(key)
             if position is not None:
                 return position
-            low, high = (key + 1, high) if forward else (low, key - 1)  # closed after the queue was opened
+            first, last = (
+                (key + 1, last) if forward else (first, key - 1)
+            )  # closed after the queue was opened
         return None
+
+    def every(
+        self,
+        cursor: DuckDBPyConnection,
+        found: Condition,
+        low: int,
+        high: int,
+        *,
+        among: Sequence[int] | None = None,
+        within: Ranges = (),
+    ) -> list[int]:
+        """All positions within low … high - 1 whose texts fulfil a condition, ascending.
+
+        ``among``: only of these keys; ``within``: only of keys in one of these ranges (both ends in).
+        """
+        ends = [low, high - 1] if self.extents is None else self._ends(low, high)
+        places = self._scan(cursor, found, "list", ends, among=among, within=within) or []
+        if self.extents is None:
+            return sorted(set(places))
+        return sorted(at for at in map(self.extents.position, places) if at is not None)
+
+    def _ends(self, low: int, high: int) -> list[int]:
+        extents = self.extents
+        return extents.keys(low, low + 1) + extents.keys(high - 1, high) if extents is not None else []
+
+    def _scan(
+        self,
+        cursor: DuckDBPyConnection,
+        found: Condition,
+        best: str,
+        ends: list[int],
+        *,
+        among: Sequence[int] | None = None,
+        within: Ranges = (),
+    ) -> Any:
+        if self.extents is not None:
+            source = (
+                "select output_key as pos, output_key as key, null as other from output"
+                " where output_key between ? and ? and model = ?"
+            )
+            values: list[Any] = [*ends, self.view.spec.model]
+        else:
+            source = f"select pos, key, other from {self.table} where pos between ? and ?"  # noqa: S608 - our name
+            values = [*ends]
+        key = "output_key" if self.extents is not None else "key"
+        if among is not None:
+            source += f" and {key} in (select unnest(?::bigint[]))"
+            values.append(list(among))
+        if within:
+            other = "false" if self.extents is not None else "other between ? and ?"
+            source += f" and ({' or '.join([f'{key} between ? and ? or {other}'] * len(within))})"
+            for pair in within:
+                values += pair if self.extents is not None else (*pair, *pair)
+        with self._still_open():
+            return one_value(cursor, queue_sql.search(self.kind, source, best, found[0]), values + found[1])
+
+    def holds(self, cursor: DuckDBPyConnection, within: Ranges) -> int:
+        """How many positions of a stored queue have a key in one of these ranges."""
+        either = " or ".join(["key between ? and ? or other between ? and ?"] * len(within))
+        values = [end for pair in within for end in (*pair, *pair)]
+        with self._still_open():
+            sql = f"select count(*) from {self.table} where {either}"  # noqa: S608 - our name
+            count: int = one_value(cursor, sql, values) if within else 0
+        return count
+
+    def places(self, cursor: DuckDBPyConnection, keys: Sequence[int]) -> list[int]:
+        """The positions of outputs by key, ascending; those that are not in the queue left out."""
+        if self.extents is not None:
+            return [at for at in map(self.extents.position, keys) if at is not None]
+        sql = (
+            f"with h as materialized (select unnest(?::bigint[]) as k) select list(distinct pos) from {self.table}"  # noqa: S608 - our name
+            " where key in (select k from h) or other in (select k from h)"
+        )
+        with self._still_open():
+            return sorted(one_value(cursor, sql, [list(keys)]) or [])
 
     @contextmanager
     def _still_open(self) -> Iterator[None]:

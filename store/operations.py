@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 
 from store import query, read
+from store.cut import backup
 from store.errors import InputError, RoleError, WireError
 from store.ledger import verify_chain
 from store.queue_letters import letter
@@ -145,7 +146,8 @@ def append(session: Session, run_no: int, table: str, first_seq: int, arrow: byt
 
     try:
         batch = pa.ipc.open_stream(arrow).read_all()
-    except pa.ArrowInvalid as error:
+        batch.validate(full=True)  # offsets that lead out of a buffer would take the hub down
+    except (pa.ArrowException, OSError) as error:
         raise InputError(f"not an Arrow stream: {error}") from error
     return session.shared.database.append(run_no, table, first_seq, batch, who=session.who)
 
@@ -190,6 +192,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "progress": progress,
     "jobs": jobs,
     "status": status,
+    "backup": backup,
     "stop": stop,
     **QUEUE_OPERATIONS,
     **REVIEW_OPERATIONS,

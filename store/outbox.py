@@ -7,6 +7,8 @@ twice. Several clients may share one file; it is emptied when nobody else has it
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 from dataclasses import dataclass
@@ -50,7 +52,8 @@ class Outbox:
         """Open or make the file; raises StoreError where that cannot be."""
         self.path = path
         try:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+            self._file = os.open(path, flags, 0o600)
         except OSError as error:
             raise StoreError(
                 f"the outbox cannot be opened: {error.strerror}", where=str(path), todo="Name another place."
@@ -58,16 +61,13 @@ class Outbox:
         self._tidy()
 
     def _tidy(self) -> None:
-        """End a line that a crash cut off; start over where nothing waits and nobody else has the file."""
+        """Start over where nothing waits and nobody else has the file."""
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             fcntl.flock(self._file, fcntl.LOCK_SH)
             return
-        if self.waiting():
-            if not self._read().endswith(b"\n"):
-                self._write(b"\n")
-        else:
+        if not self.waiting():
             os.ftruncate(self._file, 0)
         _sync_folder(self.path.parent)
         fcntl.flock(self._file, fcntl.LOCK_SH)
@@ -75,11 +75,18 @@ class Outbox:
     def put(self, act: Waiting) -> None:
         """Keep an act; on return it is on the disk."""
         self._write(msgspec.json.encode(act) + b"\n")
-        os.fsync(self._file)
+        try:
+            os.fsync(self._file)
+        except OSError as error:
+            problem = f"the outbox cannot be put on the disk: {error.strerror}"
+            raise StoreError(problem, where=str(self.path), todo="Nothing was sent.") from error
 
     def answered(self, act_id: str) -> None:
-        """Let go of an act. Not synced: at worst it is sent again, and that does nothing."""
-        self._write(msgspec.json.encode(Answered(act_id)) + b"\n")
+        """Let go of an act. Not synced, and no matter where it cannot be written: at worst the act is sent again,
+        and that does nothing.
+        """
+        with contextlib.suppress(StoreError):
+            self._write(msgspec.json.encode(Answered(act_id)) + b"\n")
 
     def waiting(self) -> list[Waiting]:
         """The acts without an answer, oldest first."""
@@ -99,14 +106,20 @@ class Outbox:
         return os.pread(self._file, os.fstat(self._file).st_size, 0)
 
     def _write(self, line: bytes) -> None:
+        """One line, whole; one that a full disk or a crash cut off before it is ended first."""
+        size = os.fstat(self._file).st_size
+        torn = size > 0 and os.pread(self._file, 1, size - 1) != b"\n"
+        line = b"\n" + line if torn else line
         try:
             if os.write(self._file, line) == len(line):
                 return
-            problem = "the disk is full"
+            problem = os.strerror(errno.ENOSPC)
         except OSError as error:
             problem = error.strerror or str(error)
         raise StoreError(
-            f"the outbox cannot be written: {problem}", where=str(self.path), todo="Nothing was sent."
+            f"the outbox cannot be written: {problem}",
+            where=str(self.path),
+            todo="Free some space, then do it again: nothing was sent.",
         )
 
     def close(self) -> None:

@@ -16,7 +16,9 @@ import msgspec
 
 from store import grammar, records
 from store.errors import InputError, RuleError
+from store.faults import gave_up, is_damage
 from store.grammar import Column
+from store.opening import new_cursor
 from store.rows import one_row, one_value
 
 if TYPE_CHECKING:
@@ -55,7 +57,7 @@ def client_sql(connection: DuckDBPyConnection, text: str, *, limit: int, seconds
     out of bounds.
     """
     _check_bounds(text, limit, seconds)
-    cursor = connection.cursor()
+    cursor = new_cursor(connection)
     timer = threading.Timer(seconds, cursor.interrupt)
     timer.daemon = True
     timer.start()
@@ -71,9 +73,9 @@ def client_sql(connection: DuckDBPyConnection, text: str, *, limit: int, seconds
         ) from error
     except duckdb.TransactionException as error:
         raise RuleError("would write to the store", todo="Only SELECT is allowed here.") from error
-    except duckdb.FatalException:  # the database gave up: the session's to say
-        raise
     except duckdb.Error as error:
+        if is_damage(str(error)) or gave_up(error):  # the session's to say
+            raise
         raise InputError(f"SQL: {error}") from error
     finally:
         timer.cancel()

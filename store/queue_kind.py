@@ -1,7 +1,7 @@
 """What every kind of queue is made of: its specification, its members, its columns, its rows and details.
 
-Members are (key, other) pairs of packed keys in order; windows and details fetch their rows by key, so that
-zone maps prune the scan. A blind queue names no column that tells the source of an output, and its details
+Members are (key, other) pairs of packed keys in order; windows and details fetch their rows by key, from where
+they lie (``places.py``). A blind queue names no column that tells the source of an output, and its details
 hold none until the caller has judged the subject.
 """
 
@@ -16,13 +16,13 @@ import msgspec
 
 from store.canonical import canonical_text
 from store.grammar import Column
+from store.places import Rows, fetched
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 HEAD = 240  # characters of a text that a list row can show
 
-Rows = dict[int, tuple[Any, ...]]
 Member = tuple[int, int | None]
 Seen = Callable[[str], bool]  # whether everything of a subject may be seen
 
@@ -50,12 +50,14 @@ class View:
     """A queue as one reviewer looks at it; ``salt`` is the store's, so that nobody chooses his own sides.
 
     ``models``: names of the project's models, where the queue is blind: metadata that names one is held back.
+    ``near``: output keys, nearest first, where the queue is of what is like a text.
     """
 
     spec: QueueSpec
     reviewer: str
     salt: str
     models: tuple[str, ...] = ()
+    near: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,8 @@ PROMPT = {
 def by_key(
     cursor: DuckDBPyConnection, table: str, key: str, columns: Iterable[str], keys: Iterable[int]
 ) -> Rows:
-    """Rows of ``table`` by packed key. Bounds first (zone maps), then membership unless the keys are a range."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return {}
-    sql = f"select {key}, {', '.join(columns)} from {table} where {key} between ? and ?"  # noqa: S608 - our names only
-    values: list[Any] = [wanted[0], wanted[-1]]
-    if wanted[-1] - wanted[0] + 1 != len(wanted):
-        sql += f" and {key} in (select unnest(?::bigint[]))"
-        values.append(wanted)
-    return {row[0]: row[1:] for row in cursor.execute(sql, values).fetchall()}
+    """Rows of ``table`` by packed key, those that are there."""
+    return fetched(cursor, table, key, columns, sorted(set(keys)))
 
 
 _ARRIVAL = ("text", "messages", "reference", "source", "split", "metadata", "prompt_id", "file_row")

@@ -13,6 +13,7 @@ from store import (
     queue_duplicates,
     queue_ledger,
     queue_plan,
+    queue_similar,
 )
 from store.errors import InputError
 from store.queue_kind import Kind, QueueSpec
@@ -30,4 +31,6 @@ def kind_of(spec: QueueSpec) -> Kind:
     """The kind of a queue; raises InputError where there is none of that name."""
     if spec.kind not in KINDS:
         raise InputError(f"no queue of kind {spec.kind!r}", todo="Known: " + ", ".join(KINDS))
+    if spec.kind == "audit" and spec.similar:
+        return queue_similar.KIND
     return queue_plan.KIND if spec.kind == "audit" and spec.plan else KINDS[spec.kind]

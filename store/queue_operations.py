@@ -7,11 +7,14 @@ from typing import Any
 
 import msgspec
 
+from store import queue_search
 from store.errors import InputError, RoleError
 from store.ledger import reviewer
 from store.queue_kind import QueueSpec
 from store.queue_ledger import HIDDEN, TELLING, hide_others, names_payload
 from store.session import Session
+from store.text_index import IndexDamaged, Snapshot
+from store.text_similar import similar_keys
 
 
 def kept_blind(session: Session) -> bool:
@@ -32,10 +35,28 @@ def open_queue(session: Session, spec: dict[str, Any]) -> dict[str, Any]:
     if wanted.kind == "ledger" and names_payload(wanted):
         refuse_while_blind(session, "a filter on payloads")
     seq = session.shared.database.ledger.seq
+    near = _near(session, wanted) if wanted.similar and wanted.kind == "audit" else ()
     queue = session.shared.queues.open(
-        session.cursor, wanted, reviewer=session.who, instance=session.caller.instance, seq=seq
+        session.cursor, wanted, reviewer=session.who, instance=session.caller.instance, seq=seq, near=near
     )
     return {"id": queue.id, "length": queue.length, "reviewed": queue.reviewed, "seq": seq}
+
+
+def _near(session: Session, spec: QueueSpec) -> list[int]:
+    """Keys of what is most like a text, nearest first."""
+    index = session.shared.text
+
+    def like(snapshot: Snapshot | None) -> list[tuple[int, float]]:
+        return similar_keys(
+            session.cursor, snapshot, project=spec.project, model=spec.model, text=spec.similar
+        )
+
+    try:
+        found = like(index.snapshot)
+    except IndexDamaged as error:
+        index.damaged(error)
+        found = like(None)
+    return [key for key, _ in found]
 
 
 def close_queue(session: Session, queue: str) -> None:
@@ -83,6 +104,24 @@ def find(session: Session, queue: str, text: str, position: int, step: int) -> i
     return queues.find(session.cursor, found, text, position, 1 if step > 0 else -1)
 
 
+def search(session: Session, queue: str, text: str, position: int, step: int) -> dict[str, Any]:
+    """The next position with the words of ``text``, and how many there are (see ``queue_search.search``)."""
+    found = session.shared.queues.get(queue, session.who)
+    if found.view.spec.kind == "ledger":
+        refuse_while_blind(session, "a search in the ledger")
+    index, at = session.shared.text, (position, 1 if step > 0 else -1)
+    try:
+        return queue_search.search(session.cursor, found, index.snapshot, text, at=at)
+    except IndexDamaged as error:
+        index.damaged(error)
+        return queue_search.search(session.cursor, found, None, text, at=at)
+
+
+def text_status(session: Session) -> dict[str, Any]:
+    """How far the text index is: rows indexed and in all, the run indexed last, why nothing is indexed now."""
+    return session.shared.text.status()
+
+
 QUEUE_OPERATIONS: dict[str, Callable[..., Any]] = {
     "open_queue": open_queue,
     "close_queue": close_queue,
@@ -90,4 +129,6 @@ QUEUE_OPERATIONS: dict[str, Callable[..., Any]] = {
     "detail": detail,
     "unreviewed": unreviewed,
     "find": find,
+    "search": search,
+    "text_status": text_status,
 }

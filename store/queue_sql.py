@@ -118,7 +118,12 @@ def _columns(expression: Expr, spec: QueueSpec, kind: Kind) -> dict[str, Column]
     return columns
 
 
-def search(kind: Kind, source: str, *, forward: bool) -> str:
-    """Statement that finds the first (or last) ``pos`` of ``source`` with the needle in a text; one ``?`` a text."""
-    found = " or ".join(f"contains(lower({text}), lower(?))" for text in kind.search.texts)
-    return kind.search.sql.format(source=source, best="min" if forward else "max", found=found)
+def search(kind: Kind, source: str, best: str, found: str) -> str:
+    """Statement: the min, max or list of ``pos`` of ``source`` whose texts are ``found``; source's values come first."""
+    return kind.search.sql.format(source=source, best=best, found=found)
+
+
+def substring(kind: Kind, text: str) -> Sql:
+    """Condition: ``text`` is in one of the texts, whatever the case."""
+    found = " or ".join(f"contains(lower({column}), lower(?))" for column in kind.search.texts)
+    return found, [text] * len(kind.search.texts)

@@ -11,14 +11,15 @@ import itertools
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from store import queue_sql, slices
 from store.errors import InputError
-from store.one_queue import Extents, Queue
+from store.one_queue import Extents, Queue, stretches
 from store.queue_audit import KIND as AUDIT
 from store.queue_kind import QueueSpec, View
 from store.queue_kinds import kind_of
@@ -47,16 +48,26 @@ class Queues:
 
     # ---- opening and closing
     def open(
-        self, cursor: DuckDBPyConnection, spec: QueueSpec, *, reviewer: str, instance: str, seq: int
+        self,
+        cursor: DuckDBPyConnection,
+        spec: QueueSpec,
+        *,
+        reviewer: str,
+        instance: str,
+        seq: int,
+        near: Sequence[int] = (),
     ) -> Queue:
-        """Build a queue. Raises GrammarError for a filter, RuleError where it would tell a blind source."""
+        """Build a queue. ``near``: the keys that ``spec.similar`` found.
+
+        Raises GrammarError for a filter, RuleError where it would tell a blind source.
+        """
         kind = kind_of(spec)
         number = next(self._numbers)
-        view = self.view(cursor, spec, reviewer)
+        view = replace(self.view(cursor, spec, reviewer), near=tuple(near))
         spec = view.spec
         queue = Queue(f"q{number}-{secrets.token_hex(4)}", kind, view, instance, seq)
         marks = self.marks(cursor, queue)
-        plain = kind is AUDIT and not (spec.filter.strip() or spec.sort.strip() or spec.seed or spec.similar)
+        plain = kind is AUDIT and not (spec.filter.strip() or spec.sort.strip() or spec.seed)
         extents = self._import_order(cursor, spec) if plain else None
         if extents is not None:
             queue.extents, queue.length = extents, extents.length
@@ -229,7 +240,7 @@ class Queues:
     def unreviewed(self, cursor: DuckDBPyConnection, queue: Queue, position: int, step: int) -> int | None:
         """The next (step 1) or previous (-1) position after ``position`` that this reviewer has not judged."""
         marks = self.marks(cursor, queue)
-        for low, high in _stretches(queue.length, position, step, first=256, most=16_384):
+        for low, high in stretches(queue.length, position, step, first=256, most=16_384):
             subjects = queue.kind.subjects(cursor, queue.members(cursor, low, high))
             numbered = list(enumerate(subjects, low))
             for at, subject in numbered if step > 0 else reversed(numbered):
@@ -241,37 +252,17 @@ class Queues:
         self, cursor: DuckDBPyConnection, queue: Queue, text: str, position: int, step: int
     ) -> int | None:
         """The next position after ``position`` whose texts contain ``text`` (case-insensitive), wrapping around."""
+        needle = queue_sql.substring(queue.kind, text)
         around = -1 if step > 0 else queue.length
         inside = 0 <= position < queue.length
         for start, stop in ((position, None), (around, position))[: 1 + inside]:
-            for low, high in _stretches(queue.length, start, step, first=16_384, most=1 << 18):
-                found = queue.search(cursor, text, low, high, forward=step > 0)
+            for low, high in stretches(queue.length, start, step, first=16_384, most=1 << 18):
+                found = queue.nearest(cursor, needle, low, high, forward=step > 0)
                 if found is not None:
                     return found
                 if stop is not None and low <= stop < high:
                     return None
         return None
-
-
-def _stretches(length: int, position: int, step: int, *, first: int, most: int) -> Iterator[tuple[int, int]]:
-    """Ranges of positions from beside ``position`` to the end, four times as long each time: near things first.
-
-    >>> list(_stretches(10, 2, 1, first=2, most=4))
-    [(3, 5), (5, 9), (9, 10)]
-    >>> list(_stretches(10, 4, -1, first=2, most=4))
-    [(2, 4), (0, 2)]
-    """
-    size = first
-    if step > 0:
-        low = max(0, position + 1)
-        while low < length:
-            yield low, min(length, low + size)
-            low, size = low + size, min(most, size * 4)
-    else:
-        high = min(length, position)
-        while high > 0:
-            yield max(0, high - size), high
-            high, size = high - size, min(most, size * 4)
 
 
 def _models(cursor: DuckDBPyConnection, project: str) -> tuple[str, ...]:

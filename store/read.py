@@ -21,7 +21,6 @@ from store.answers import (
     FileRow,
     Given,
     Head,
-    Pattern,
     LockedContract,
     MemberRow,
     MetadataKey,
@@ -30,9 +29,11 @@ from store.answers import (
     Orphan,
     OutputRow,
     PairVerdict,
+    Pattern,
     Plan,
     Project,
     Run,
+    Said,
     SavedSlice,
     ScoreRow,
     SetRow,
@@ -42,7 +43,7 @@ from store.answers import (
     VerdictRow,
 )
 from store.question import Question
-from store.read_audit import DRAWN, METADATA_VALUES, PATTERNS, PLANS, SLICES
+from store.read_audit import DRAWN, METADATA_VALUES, PATTERNS, PLANS, REVIEWERS, SLICES
 from store.read_proof import ACTS, BULK_COPIES, EVENTS, ORPHANS, STORED
 
 # The questions, and the records that answer them: one import for those who ask.
@@ -80,6 +81,7 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "Pattern",
     "MetadataValue",
     "Plan",
+    "Said",
     "SavedSlice",
     "PROJECTS",
     "RUNS",
@@ -113,6 +115,7 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "PLANS",
     "DRAWN",
     "PATTERNS",
+    "REVIEWERS",
     "SLICES",
     "METADATA_VALUES",
 ]
@@ -281,6 +284,7 @@ QUESTIONS: dict[str, Question[object]] = {
     for q in (
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, GIVEN, SCORED, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
         BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, STORED,
-        ORPHANS, HEAD, ACTS, BULK_COPIES, PLANS, DRAWN, PATTERNS, SLICES, METADATA_VALUES,
+        ORPHANS, HEAD, ACTS, BULK_COPIES, PLANS, DRAWN, PATTERNS, REVIEWERS, SLICES,
+        METADATA_VALUES,
     )
 }  # fmt: skip

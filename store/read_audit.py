@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store.answers import Drawn, MetadataValue, Pattern, Plan, SavedSlice
+from store.answers import Drawn, MetadataValue, Pattern, Plan, Said, SavedSlice
 from store.question import Question
 
 PLANS = Question(
@@ -29,6 +29,13 @@ PATTERNS = Question(
         qualify row_number() over (partition by v.subject, v.actor order by v.seq) = 1),
     said as (select subject, to_json(list([actor, verdict] order by actor)) as pattern from live where not revealed group by subject)
     select pattern::varchar, count(*) from said group by pattern order by pattern""",
+)
+# What each person's verdicts in force say, by verdict.
+REVIEWERS = Question(
+    "reviewers",
+    Said,
+    "select queue, actor, verdict, count(*), count(*) filter (where bulk), count(*) filter (where revealed)"
+    " from current_verdict where project = $project and queue in ('audit', 'adjudicate') group by all order by all",
 )
 SLICES = Question(
     "slices",

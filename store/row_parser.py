@@ -67,6 +67,11 @@ class RowParser:
             what = f"holds what JSON cannot: {failure}"  # Parquet can hold such values
             raise InputError(what, where=f"{self.name}:{number}") from None
 
+    def fits(self, row: Row) -> bool:
+        """Whether the row has anything where the mapping looks for its prompt."""
+        get = self.prompt or self.messages
+        return get is not None and get(row) is not None
+
     def _path(self, path: str) -> tuple[str, ...]:
         keys = path_of(path)
         return (".".join(keys),) if self.flat else keys

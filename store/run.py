@@ -10,7 +10,7 @@ from store import acts
 from store.arrow import arrow_schema
 from store.canonical import RowDigest
 from store.errors import InputError
-from store.records import columns_of, key_of
+from store.records import ROW_GROUP, columns_of, key_of
 from store.row_values import rows_of
 
 if TYPE_CHECKING:
@@ -18,13 +18,11 @@ if TYPE_CHECKING:
 
     from store.client import Client
 
-RECORDS_AT_ONCE = 20_000
-
 
 class Run:
     """An open run."""
 
-    BATCH = 122_880  # one DuckDB row group: such a transaction bypasses the log
+    BATCH = ROW_GROUP
 
     def __init__(self, client: Client, project: str, run_id: str, run_no: int) -> None:
         self.client, self.project, self.run_id, self.run_no = client, project, run_id, run_no
@@ -38,7 +36,7 @@ class Run:
         """Append records; ``run_no`` and key are filled in here. Returns how many."""
         count = 0
         source = iter(records)
-        while chunk := list(islice(source, RECORDS_AT_ONCE)):
+        while chunk := list(islice(source, self.BATCH)):
             count += self.add_table(table, self._table(table, chunk))
         return count
 

@@ -13,16 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from store.errors import InputError, SpiritsafeError, WireError
-from store.faults import fault_of
+from store.errors import InputError, SpiritsafeError, StoreError, WireError
+from store.faults import fault_of, gave_up
 from store.ledger import reviewer
 from store.wire import MAX_REQUEST, Channel, Request, Response, decoded, problem_of
 
 if TYPE_CHECKING:
     from store.database import Database
     from store.queues import Queues
+    from store.text_follow import Follower
 
 log = logging.getLogger("spiritsafe.hub")
+
+# What arguments of a shape that nobody thought of may end in. The session says so and goes on.
+UNFORESEEN = (
+    TypeError, ValueError, ArithmeticError, LookupError, AttributeError, NotImplementedError, MemoryError,
+    RecursionError,
+)  # fmt: skip
 
 Operate = Callable[["Session", str, dict[str, Any]], Any]
 
@@ -36,6 +43,7 @@ class Shared:
     jobs: dict[str, dict[str, Any]]
     stop: threading.Event
     leave: Callable[[], None]  # ask the hub to leave
+    text: Follower
     present: dict[str, tuple[str, str, float]] = field(
         default_factory=dict
     )  # who: project, screen, when said
@@ -58,13 +66,14 @@ class Session:
         """``operate(session, name, arguments)``: does what a request asks for."""
         self.shared, self.channel, self.caller, self._operate = shared, channel, caller, operate
         self.role, self.who = caller.role, reviewer(caller.actor, caller.claimed)
-        self.cursor = shared.database.connection.cursor()
+        self.cursor = shared.database.cursor()
 
     def run(self) -> None:
         """Answer requests until the client leaves, talks nonsense or stops reading."""
         try:
             while not self.shared.stop.is_set():
-                self._answer(self._request())
+                request = self._request()
+                self._answer(request, self._arrow() if request.arrow else None)
         except EOFError:
             pass
         except WireError as error:
@@ -85,27 +94,39 @@ class Session:
             except WireError as error:
                 self.channel.send(Response(problem=problem_of(error)))
 
-    def _answer(self, request: Request) -> None:
+    def _arrow(self) -> bytes:
         try:
-            arrow = self.channel.receive_arrow() if request.arrow else None
+            return self.channel.receive_arrow()
+        except WireError:
+            raise
+        except SpiritsafeError as error:
+            raise WireError(f"an error came where rows were due: {error.what}") from error
+
+    def _done(self, op: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return self._operate(self, op, arguments)
+        except OSError as error:  # of a file, or of Arrow's: the socket's own come from sending
+            raise StoreError(f"{op}: {error.strerror or error}", where=str(error.filename or "")) from error
+
+    def _answer(self, request: Request, arrow: bytes | None) -> None:
+        try:
             arguments = request.args if arrow is None else request.args | {"arrow": arrow}
-            answer = self._operate(self, request.op, arguments)
+            answer = self._done(request.op, arguments)
             if isinstance(answer, Bulk):
-                self.channel.send(Response(result=answer.told, arrow=True))
                 answer.send(self.channel)
             else:
                 self.channel.send(Response(result=answer))
         except SpiritsafeError as error:
             self.channel.send(Response(problem=problem_of(error)))
-        except (TypeError, ValueError, RecursionError) as error:  # of a shape that nobody foresaw
+        except UNFORESEEN as error:
             log.exception("%s", request.op)
             said = "nested too deeply" if isinstance(error, RecursionError) else str(error)
             self.channel.send(Response(problem=problem_of(InputError(f"{request.op}: {said}"))))
-        except duckdb.FatalException as error:
-            log.exception("the database gave up; leaving, so that the next client starts a hub anew")
-            self.shared.leave()
-            raise EOFError from error
         except duckdb.Error as error:
+            if gave_up(error):
+                log.exception("the database gave up; leaving, so that the next client starts a hub anew")
+                self.shared.leave()
+                raise EOFError from error
             log.warning("%s: %s", request.op, error)
             problem = fault_of(error, self.shared.database.path, request.op)
             self.channel.send(Response(problem=problem_of(problem)))
@@ -114,14 +135,13 @@ class Session:
 class Bulk:
     """A bulk answer: record batches as Arrow frames, each a stream of its own, then an empty frame."""
 
-    told: Any = None  # what is said before the frames
-
     def __init__(self, reader: Any) -> None:
         self.reader = reader
 
     def send(self, channel: Channel) -> None:
         import pyarrow as pa
 
+        channel.send(Response(arrow=True))
         empty = True
         for batch in self.reader:
             channel.send_arrow(_stream(pa, self.reader.schema, [batch]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +71,12 @@ def split_of(file: SourceFile) -> str:
     if not words:
         raise InputError("its name says no split", where=file.name, todo="--split names one for all files.")
     return SPLIT_WORDS[words[-1]]
+
+
+def names_say_splits(files: Sequence[SourceFile]) -> bool:
+    """Whether every one of several files says a split, and not all the same one."""
+    said = [[SPLIT_WORDS[w] for w in _word.findall(file.name.lower()) if w in SPLIT_WORDS] for file in files]
+    return all(said) and len({words[-1] for words in said}) > 1
 
 
 def _folder(top: Path) -> Found:

@@ -303,3 +303,13 @@ def test_a_filter_names_slices_of_the_contract_and_of_people(store, planned):
     store.act("slice.save", "demo", {"name": "round", "where": "slice = round"})
     with pytest.raises(InputError, match="circle"):
         subjects(store, filter="slice = round")
+
+
+def test_what_is_like_a_text_comes_nearest_first_without_itself(store, filled):
+    filled({f"the {thing} is late": {"teacher": f"sorry about the {thing}"} for thing in ("parcel", "red parcel", "letter")})
+    every = subjects(store)
+    near = subjects(store, similar=every[0])
+    assert near[0] == every[1]
+    assert every[0] not in near
+    assert subjects(store, similar="red letter")[0] in every[1:]
+    assert subjects(store, similar="parcel", filter="prompt ~ red") == [every[1]]
