@@ -55,7 +55,7 @@ def _look_again(cursor: DuckDBPyConnection, table: str, key: str) -> None:
     cursor.execute(
         f"insert into scratch.place select ?, min({key}), max({key}), any_value(rowid - {key}), max(rowid) from {table}"  # noqa: S608 - our names
         " where rowid > coalesce((select max(stop) from scratch.place where name = ?), -1)"
-        f" group by run_no, rowid - {key}",
+        f" group by rowid - {key}",
         [table, table],
     )
 

@@ -20,6 +20,15 @@ from store.hub_process import released, stop_hub
 
 TORTURE = bool(os.environ.get("SPIRITSAFE_TORTURE"))
 NOBODY = 65534
+# Imported while still root: Python itself may be installed where others cannot read.
+IMPORTED = """
+import os, socket, sys
+from pathlib import Path
+from store import backup, hub_process
+from store.client import Client
+from store.errors import SpiritsafeError
+from store.hub_process import stop_hub
+"""
 OK = {"queue": "audit", "subject": "s1", "verdict": "ok"}
 
 
@@ -29,7 +38,9 @@ def mounted(at: Path, options: str) -> Iterator[Path]:
     if os.getuid() != 0:
         pytest.skip("only root mounts a file system")
     at.mkdir(exist_ok=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", at], capture_output=True, check=False)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", at], capture_output=True, check=False
+    )
     if done.returncode:
         pytest.skip(f"no file system can be mounted: {done.stderr.decode().strip()}")
     try:
@@ -38,7 +49,8 @@ def mounted(at: Path, options: str) -> Iterator[Path]:
         for store in at.glob("*.duckdb"):
             with contextlib.suppress(StoreError):
                 stop_hub(store)
-        subprocess.run(["umount", at], check=True)
+        while subprocess.run(["umount", at], capture_output=True, check=False).returncode:
+            pass  # a hub that let go of its store is a process for some moments more
 
 
 class Disk:
@@ -74,10 +86,10 @@ def kill_hub(client: Client) -> None:
 
 
 def as_somebody_else(code: str, *words: object, group: int = NOBODY) -> subprocess.Popen[str]:
-    """Python run by the account ``nobody``; skips where we are not root."""
+    """Python run by the account ``nobody`` with what IMPORTED names; skips where we are not root."""
     if os.getuid() != 0:
         pytest.skip("only root can become somebody else")
-    become = f"import os; os.setgroups([]); os.setgid({group}); os.setuid({NOBODY})\n"
+    become = f"{IMPORTED}\nos.setgroups([]); os.setgid({group}); os.setuid({NOBODY})\n"
     return subprocess.Popen(
         [sys.executable, "-c", become + code, *map(str, words)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
@@ -93,9 +105,9 @@ def said_by(process: subprocess.Popen[str]) -> str:
 def dialled(path: Path) -> Iterator[socket.socket]:
     """A bare connection to the store's hub."""
     with socket.socket(socket.AF_UNIX) as sock:
-        sock.settimeout(20)
         with address.dialled(address.socket_path(path)) as name:
             sock.connect(name)
+        sock.settimeout(20)
         yield sock
 
 

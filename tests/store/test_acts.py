@@ -74,48 +74,6 @@ def test_a_late_repeat_of_an_old_verdict_leaves_the_newer_mark(filled):
     assert store.call("window", queue=queue, low=0, high=1)[0][2] == "1"
 
 
-WRITER = """
-import sys
-from pathlib import Path
-from store.client import Client
-path, name = Path(sys.argv[1]), sys.argv[2]
-with Client(path, claimed=name) as client:
-    for i in range(100_000):
-        client.act("comment", "demo", {"subject": f"{name}-{i}", "text": "x"}, act_id=f"{name}-{i}")
-        print(i, flush=True)
-"""
-
-
-KILLS = 200 if os.environ.get("SPIRITSAFE_TORTURE") else 5
-
-
-def test_a_hub_killed_again_and_again_under_four_writers_loses_and_doubles_nothing(store, store_path):
-    command = [sys.executable, "-c", WRITER, str(store_path)]
-    writers = [subprocess.Popen([*command, f"w{n}"], stdout=subprocess.PIPE, text=True) for n in range(4)]
-    acknowledged = [-1] * 4
-    for _ in range(KILLS):
-        for n, writer in enumerate(writers):
-            for _ in range(3):
-                acknowledged[n] = int(writer.stdout.readline())
-        with Client(store_path) as now:
-            os.kill(now.welcome.pid, signal.SIGKILL)
-    for n, writer in enumerate(writers):
-        for _ in range(200):  # they carry on by themselves, past all that stood in the pipe
-            acknowledged[n] = int(writer.stdout.readline())
-        writer.kill()
-        acknowledged[n] = max([acknowledged[n], *map(int, writer.stdout.read().split())])
-        writer.stdout.close()
-        writer.wait()
-    assert store.call("chain")["faults"] == []
-    ids = store.call("sql", text="select id from event where kind = 'comment'", limit=1_000_000)["rows"]
-    found = [row[0] for row in ids]
-    assert len(found) == len(set(found))
-    for n, last in enumerate(acknowledged):
-        own = {i for i in found if i.startswith(f"w{n}-")}
-        assert own >= {f"w{n}-{i}" for i in range(last + 1)}
-        assert len(own) <= last + 2  # at most one was written and not yet acknowledged
-
-
 def test_many_threads_share_one_client(store):
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda i: store.act("verdict", "demo", OK | {"subject": f"s{i}"}), range(40)))
