@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.timer import Timer
 
-from console import state
+from console import actions, state
 from console.actions import PLACES
 from console.demo import PROJECT as SAMPLE
+from console.keymap import Keymap
 from console.screens import make_room
 from console.screens.page import TOUR, Page
+from console.themes import THEMES, depth_of, palette
 from console.widgets.frames import QuietApp
 from engine.context import Context
 from store import read
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 MOUNTED_WITHIN = 2.0  # seconds that keys typed ahead wait for a room to be there
+DRAFT_EVERY = 2.0  # seconds of typing after which a draft is on disk
 THREADS = 3  # one pages, one looks ahead, one acts: each has its own connection
 
 
@@ -68,24 +72,35 @@ class SpiritsafeApp(QuietApp[None]):
         screen: str = "",
         claimed: str | None = None,
         read_only: bool = False,
+        keymap: Keymap | None = None,
+        theme: str = "",
     ) -> None:
+        self.depth = depth_of()  # before Textual takes NO_COLOR out of the environment
         super().__init__()
+        self.keymap = keymap or Keymap()
+        self.table = actions.read_only(self.keymap.table) if read_only else self.keymap.table
         self.claimed, self.who = claimed, reviewer(store.welcome.actor, claimed)
         self.store, self.project, self.read_only = store, project, read_only
         self.context = Context(store, project)
         self.state_file = state.state_path(store.welcome.store_id, self.who)
         self.state = state.load(self.state_file)
+        kept = self.state.theme if self.state.theme in THEMES else "default"
+        self.palette = palette(theme or kept, self.depth)
         self.first = screen or (self.state.screen if self.state.project == project else "home")
         self.pool = ThreadPoolExecutor(THREADS, thread_name_prefix="store")
         self.rooms: dict[str, Room] = {}
         self.trail: list[str] = []
+        self._saving: Timer | None = None
+        self.said_from_list = False
+        self.news = self.keymap.said()  # for the footer of the first room
 
     def on_mount(self) -> None:
         """Open the first room; be told when the line drops."""
         for name in (signal.SIGHUP, signal.SIGTERM):
             signal.signal(name, self._hung_up)
         self.goto(self.first if self.first in PLACES.values() else "home")
-        self.work(self.store.resend_outbox, self._resent)
+        if not self.read_only:
+            self.work(self.store.resend_outbox, self._resent)
         if self.project == SAMPLE and not self.state.toured:
             self.state.toured = True
             self.push_screen(Page(TOUR))
@@ -132,6 +147,8 @@ class SpiritsafeApp(QuietApp[None]):
         self.trail = [*[n for n in self.trail if n != name], name]
         if name not in self.rooms:
             self.rooms[name] = make_room(name)
+            self.rooms[name].rebind(self.table)
+            self.rooms[name].header.notes = ((0, "read-only"),) if self.read_only else ()
             self.install_screen(self.rooms[name], f"{self.project}/{name}")  # else leaving it would end it
             self.rooms[name].lay_out(self.size.width)  # before the first paint: a later one would be a second
         self.rooms[name].hold()
@@ -220,14 +237,45 @@ class SpiritsafeApp(QuietApp[None]):
         """The room on the screen."""
         return self.rooms.get(self.trail[-1]) if self.trail else None
 
+    def choose_theme(self, name: str) -> None:
+        """Other colours, from now on and next time."""
+        here = self.here
+        if name not in THEMES:
+            if here is not None:
+                here.tell(f"no theme {name!r}; there are {', '.join(THEMES)}")
+            return
+        self.palette = palette(name, self.depth)
+        self.state.theme = name
+        self.save_state()
+        for room in self.rooms.values():
+            room.detail.repaint()
+            room.refresh()
+        if here is not None:
+            here.tell(f"theme {name}: {THEMES[name].about}" + ("" if self.depth else " (no colours here)"))
+
     # ---- leaving
+    def note_draft(self, key: str, text: str) -> None:
+        """Keep what was begun; on disk within two seconds of typing."""
+        if self.state.drafts.get(key, "") != text:
+            self.state.note_draft(key, text)
+            if self._saving is None:
+                self._saving = self.set_timer(DRAFT_EVERY, self.save_state)
+
+    def save_state(self) -> None:
+        """Write the state down."""
+        if self._saving is not None:
+            self._saving.stop()
+            self._saving = None
+        state.save(self.state_file, self.state)
+
     def keep_place(self) -> None:
         """Save where the reviewer is."""
         for name, place in self.rooms.items():
             place.note_place(self.state.place(self.project, name))
+            place.note_draft()
         self.state.project = self.project
         self.state.screen = self.trail[-1] if self.trail else "home"
-        state.save(self.state_file, self.state)
+        self.save_state()
 
     def action_leave(self) -> None:
         """Leave (in an open line: close it); the hub and its jobs stay."""
@@ -238,6 +286,8 @@ class SpiritsafeApp(QuietApp[None]):
     def leave(self) -> None:
         """Keep the place and go."""
         self.keep_place()
+        for room in self.rooms.values():
+            room.depart()
         self.pool.shutdown(wait=False, cancel_futures=True)
         self.exit()
 

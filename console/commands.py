@@ -21,8 +21,8 @@ from engine.stages import STAGES, Stage
 from store.errors import InputError, RuleError
 
 if TYPE_CHECKING:
-    from console import backup_command as backup
     from console import (
+        audit_commands,
         completion,
         doctor,
         headless,
@@ -32,11 +32,12 @@ if TYPE_CHECKING:
         keys_command,
         stage_command,
     )
+    from console import backup_command as backup
 else:  # the same, each imported when a command of its runs: `spiritsafe --help` waits for none of them
     completion, doctor = Later("console.completion"), Later("console.doctor")
     headless, stage_command = Later("console.headless"), Later("console.stage_command")
     headless_acts, headless_queue = Later("console.headless_acts"), Later("console.headless_queue")
-    backup = Later("console.backup_command")
+    backup, audit_commands = Later("console.backup_command"), Later("console.audit_commands")
     hub_commands, keys_command = Later("console.hub_commands"), Later("console.keys_command")
 
 Options = argparse.Namespace
@@ -260,7 +261,7 @@ COMMANDS: dict[str, Command] = {
         *(stage_of(stage) for stage in STAGES.values()),
         Command(
             "queue",
-            "list a queue: audit, duplicates, disagreements, ledger",
+            "list a queue: audit, adjudicate, duplicates, disagreements, ledger",
             headless_queue.configure_queue,
             headless_queue.queue,
         ),
@@ -279,6 +280,12 @@ COMMANDS: dict[str, Command] = {
             headless_acts.verdict,
         ),
         Command(
+            "adjudicate",
+            "settle a conflict between reviewers, for good",
+            audit_commands.configure_adjudicate,
+            audit_commands.adjudicate,
+        ),
+        Command(
             "slice",
             "filters under a name: list, save, drop",
             headless_acts.configure_slice,
@@ -289,7 +296,7 @@ COMMANDS: dict[str, Command] = {
         Command("undo", "undo your own latest act in the project", nothing, headless_acts.undo),
         Command("redo", "redo what you undid last", nothing, headless_acts.redo),
         Command(
-            "report", "print the evaluation, gate and coverage", headless.configure_report, headless.report
+            "report", "print the evaluation, gate, coverage, audits, agreement", headless.configure_report, headless.report
         ),
         Command("decide", "record ship, iterate or kill", configure_decide, decide),
         Command("export", "write the newest decision record", configure_export, export),

@@ -102,9 +102,12 @@ LESSONS: dict[str, Lesson] = {
     "audit": Lesson(
         "Locks a sampling plan before anybody judges: how many outputs must be looked at, and how many errors among "
         "them may be, so that a teacher worse than --gate is not accepted by luck; then draws the samples. --dry-run "
-        "only shows the plan and how likely it accepts teachers of which error rate.",
+        "only shows the plan and how likely it accepts teachers of which error rate. ga then opens what was drawn; "
+        "`spiritsafe queue audit --plan newest` lists it. --reviewers takes names as `spiritsafe whoami` says them.",
         (
-            "spiritsafe audit plan --gate 0.02 --dry-run",
+            "spiritsafe audit plan --gate 0.02 --c 2 --dry-run",
+            "spiritsafe audit plan --gate 0.02 --assume 0.005 --reviewers ann --reviewers bob --overlap 0.2",
+            "spiritsafe audit plan --gate 0.02 --mode sequential",
             "spiritsafe audit plan --gate 0.05 --c 1 --mode stratified --by tier",
         ),
     ),
@@ -176,6 +179,16 @@ LESSONS: dict[str, Lesson] = {
             "spiritsafe verdict disagreements 1 left",
         ),
     ),
+    "adjudicate": Lesson(
+        "Settles what reviewers contradict each other on, or were unsure of: the outcome that an audit counts from then "
+        "on. It stays on record: there is no undo, only a later settling. Whoever gave one of the verdicts in conflict "
+        "leaves it to somebody else. Without a verdict it shows what can be taken, without names.",
+        (
+            "spiritsafe queue adjudicate",
+            "spiritsafe adjudicate 1",
+            "spiritsafe adjudicate 1 bad --reason 2",
+        ),
+    ),
     "slice": Lesson(
         "A slice is a filter under a name, for everybody: slice = NAME stands for it in any filter. The contract's own "
         "slices are there too and cannot be replaced. list counts the samples of each; drop forgets a saved one.",
@@ -213,8 +226,15 @@ LESSONS: dict[str, Lesson] = {
     ),
     "report": Lesson(
         "Prints what the newest run of a stage found: the evaluation, the gate, the coverage grid, or the list of "
-        "runs.",
-        ("spiritsafe report", "spiritsafe report gate --json", "spiritsafe report runs"),
+        "runs; with audit every locked plan and how it stands, with agreement how far reviewers agree and what each "
+        "of them judged.",
+        (
+            "spiritsafe report",
+            "spiritsafe report gate --json",
+            "spiritsafe report runs",
+            "spiritsafe report audit",
+            "spiritsafe report agreement --json",
+        ),
     ),
     "decide": Lesson(
         "Records ship, iterate or kill with your reason and, by hash, all evidence there is. ship is refused while a "

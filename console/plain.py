@@ -16,7 +16,7 @@ from store.client import Client
 from store.errors import SpiritsafeError
 
 WIDTH, ROWS, LINES = 120, 5, 12  # columns, rows of a queue, lines of a sheet
-REPORTS = ("evaluation", "coverage")
+REPORTS = {"evaluation": "evaluation", "coverage": "coverage", "reviewers": "agreement"}
 
 
 def print_screens(store: Client, project: str) -> None:
@@ -32,6 +32,7 @@ def print_screens(store: Client, project: str) -> None:
             print_sheet(name, sheet(context, WIDTH))
         except SpiritsafeError as error:
             _say(f"\n{name}: {error}")
+    _print_audits(context)
     for kind in ("audit", "duplicates", "disagreements"):
         try:
             queue = store.call("open_queue", spec=spec_of(context, kind))
@@ -48,9 +49,26 @@ def print_screens(store: Client, project: str) -> None:
         store.call("close_queue", queue=queue["id"])
 
 
+def _print_audits(context: Context) -> None:
+    """Every locked plan with its standing, and how far reviewers agree."""
+    from console.screens.agreement import agreement_sheet
+    from console.standings import plan_line, plans_of, progress_of
+
+    plans = plans_of(context)
+    if not plans:
+        return
+    _say("\naudit plans:")
+    for plan in plans[-LINES:]:
+        found = progress_of(context, plan)
+        _say(f"  {plan_line(found) if found is not None else f'plan {plan.number} · {plan.about}'}")
+    if len(plans) > LINES:
+        _say(f"  … and {len(plans) - LINES:,} before: spiritsafe report audit")
+    print_sheet("reviewers", agreement_sheet(context, WIDTH))
+
+
 def print_sheet(name: str, sheet: Sheet) -> None:
     """One screen: its header, its heading, and as many rows as people read."""
-    more = f"spiritsafe report {name}" if name in REPORTS else "the console shows them"
+    more = f"spiritsafe report {REPORTS[name]}" if name in REPORTS else "the console shows them"
     _say(f"\n{name}: {sheet.header}\n  {sheet.titles}")
     for row in sheet.lines[:LINES]:
         _say(f"{row.mark} {visible(row.text)}"[:WIDTH].rstrip())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shutil
 import signal
 import sys
 import time
@@ -14,14 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from console.output import emit, open_store, project_name, project_of
+from console.text import line, visible
 from engine.stages import Stage, load
 from store.client import Client
-from store.errors import InputError, RuleError, UsageError
+from store.errors import RuleError
 
 TYPES: dict[str, Callable[[str], Any]] = {
     "str": str,
     "int": int,
     "float": float,
+    "int | None": int,
+    "float | None": float,
     "Path": Path,
     "Path | None": Path,
 }
@@ -31,17 +35,15 @@ def configure(stage: Stage) -> Callable[[argparse.ArgumentParser], None]:
     """A function that gives a parser the stage's flags."""
 
     def add(parser: argparse.ArgumentParser) -> None:
-        if stage.name in ("evaluation", "dataset"):
-            parser.add_argument("action", choices=("freeze",), help="freeze it")
+        if stage.action:
+            parser.add_argument("action", choices=(stage.action,), help=f"{stage.action} it")
         if stage.name == "import":
             parser.add_argument(
                 "--retrospective", metavar="NAME", help="make a retrospective project of that name first"
             )
-            parser.add_argument(
-                "--preview",
-                action="store_true",
-                help="show the first rows as they would be read, import nothing",
-            )
+            from console import import_preview
+
+            import_preview.add_options(parser)
         for field in dataclasses.fields(load(stage.name).Params):
             _flag(parser, field)
 
@@ -85,8 +87,12 @@ def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
     def command(options: argparse.Namespace) -> int:
         from engine.context import Context
 
-        if getattr(options, "preview", False):
-            return _preview(stage, options)
+        if getattr(options, "preview", False) or getattr(options, "save_map", None):
+            from console import import_preview
+
+            if options.preview:
+                return import_preview.show(options, params_of(stage, options))
+            import_preview.save(options.save_map, params_of(stage, options).mapping())
         retrospective = getattr(options, "retrospective", None)
         if retrospective:
             project_name(retrospective)
@@ -104,7 +110,12 @@ def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
                 result = load(stage.name).run(context, params_of(stage, options))
         finally:
             meter.end()
-        emit(options, result)
+        if stage.name == "audit" and not options.json:
+            from console.audit_commands import plan_page
+
+            sys.stdout.write(visible(plan_page(result), lines=True) + "\n")
+        else:
+            emit(options, result)
         return int(_is_bad_news(stage, result))
 
     return command
@@ -135,18 +146,6 @@ def _is_bad_news(stage: Stage, result: dict[str, Any]) -> bool:
     return stage.name == "generate" and bool(result["failed"])
 
 
-def _preview(stage: Stage, options: argparse.Namespace) -> int:
-    from store.ingest import preview
-
-    params = params_of(stage, options)
-    if not params.files:
-        raise UsageError("a preview needs a file")
-    for path in params.files:
-        if not path.is_file():
-            raise InputError("no such file", where=str(path))
-    return emit(options, {path.name: preview(path, params.mapping()) for path in params.files})
-
-
 def _make_retrospective(store: Client, name: str) -> None:
     from store import read
 
@@ -160,18 +159,23 @@ def _make_retrospective(store: Client, name: str) -> None:
 
 
 class Meter:
-    """Progress with rate and ETA: on the terminal's last line, and with the hub for the home screen; ≤ 2 Hz."""
+    """Progress with rate and ETA: on the terminal's last line, and with the hub for the home screen; ≤ 2 Hz.
+
+    What is said behind a ``·`` may change while the work goes on; it says its own rate (an import counts bytes and
+    tells rows).
+    """
 
     def __init__(self, store: Client, job: str, *, quiet: bool) -> None:
         self.store, self.job, self.quiet = store, job, quiet
         self.started = self.last = time.monotonic()
-        self.what = ""
+        self.work = ""
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Say how far it is."""
         now = time.monotonic()
-        if what != self.what:
-            self.what, self.started = what, now
+        work, aside, _ = what.partition(" · ")
+        if work != self.work:
+            self.work, self.started = work, now
         if now - self.last < 0.5:
             return
         self.last = now
@@ -186,8 +190,10 @@ class Meter:
         self.store.call("progress", job=self.job, state=state | {"pid": os.getpid()})
         if not self.quiet:
             share = f"{done / total:4.0%} of {total:,}" if total else f"{done:,}"
+            pace = "" if aside else f", {rate:,.0f}/s"
             eta = f", {left:.0f} s left" if left is not None else ""
-            sys.stderr.write(f"\r{what}: {share}, {rate:,.0f}/s{eta}\x1b[K")
+            told = line(f"{what}: {share}{pace}{eta}", shutil.get_terminal_size().columns - 1)
+            sys.stderr.write(f"\r{told.rstrip()}\x1b[K")
             sys.stderr.flush()
 
     def end(self) -> None:

@@ -8,6 +8,7 @@ import sys
 
 from console import state
 from console.output import open_store, project_of
+from console.themes import palette
 from store import address
 from store.client import Client
 from store.errors import StoreError, UsageError
@@ -24,8 +25,12 @@ def start(options: argparse.Namespace) -> int:
             todo="`spiritsafe demo` shows a sample project; `spiritsafe init NAME` starts one.",
         )
     plain = getattr(options, "plain", False) or not (sys.stdin.isatty() and sys.stdout.isatty())
+    theme = getattr(options, "theme", "") or os.environ.get("SPIRITSAFE_THEME", "")
+    if theme:
+        palette(theme, 0)  # a name that is none is said before anything opens
+    only_look = bool(getattr(options, "read_only", False))
     who = reviewer(address.user_name(os.getuid()), options.claimed)
-    store = open_store(options, outbox=None if plain else state.outbox_path(path, who))
+    store = open_store(options, outbox=None if plain or only_look else state.outbox_path(path, who))
     project = first_project(options, store)
     if plain:
         from console.plain import print_screens
@@ -33,9 +38,18 @@ def start(options: argparse.Namespace) -> int:
         print_screens(store, project)
         return 0
     from console.app import SpiritsafeApp
+    from console.keymap import load
 
     os.environ.setdefault("TEXTUAL_DISABLE_KITTY_KEY", "1")
-    app = SpiritsafeApp(store, project, screen=getattr(options, "screen", ""), claimed=options.claimed)
+    app = SpiritsafeApp(
+        store,
+        project,
+        screen=getattr(options, "screen", ""),
+        claimed=options.claimed,
+        read_only=only_look,
+        keymap=load(getattr(options, "keymap", None)),
+        theme=theme,
+    )
     app.run(mouse=False)
     store.close()
     return app.return_code or 0

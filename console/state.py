@@ -1,4 +1,4 @@
-"""What a reviewer comes back to: the queue, its filter and order, the position, a draft. Plain files, no Textual.
+"""What a reviewer comes back to: the queue, its filter and order, the position, drafts, a theme. Plain files, no Textual.
 
 One small JSON file per store and person, replaced whole, private. It is never evidence: losing it loses a place
 in a list.
@@ -13,6 +13,8 @@ import msgspec
 
 from store.canonical import digest
 
+DRAFTS, LONGEST_DRAFT = 50, 20_000  # kept, and characters of each
+
 
 class Place(msgspec.Struct):
     """Where somebody was in one queue."""
@@ -21,6 +23,11 @@ class Place(msgspec.Struct):
     seed: int = 0
     position: int = 0
     length: int = 0
+    sort: str = ""
+    marks: list[tuple[int, int]] = []  # marked rows, as ranges low … high - 1
+    marked: str = ""  # fingerprint of the samples that they are
+    plan: str = ""  # the audit plan whose draw this was; "": all outputs
+    newest_plan: str = ""  # … and the newest one there was then
 
 
 class State(msgspec.Struct):
@@ -30,10 +37,20 @@ class State(msgspec.Struct):
     screen: str = "home"
     places: dict[str, Place] = {}
     toured: bool = False
+    theme: str = ""
+    drafts: dict[str, str] = {}
 
     def place(self, project: str, screen: str) -> Place:
         """The place in one queue; a new one at its start."""
         return self.places.setdefault(f"{project}/{screen}", Place())
+
+    def note_draft(self, key: str, text: str) -> None:
+        """Keep what was begun and not entered, the newest few; an empty text drops it."""
+        self.drafts.pop(key, None)
+        if text.strip():
+            self.drafts[key] = text[:LONGEST_DRAFT]
+            for old in list(self.drafts)[:-DRAFTS]:
+                del self.drafts[old]
 
 
 def state_path(store_id: str, who: str) -> Path:

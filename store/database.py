@@ -23,7 +23,7 @@ from store.errors import InputError, RoleError, RuleError, StoreError
 from store.faults import fault_of, gave_up
 from store.head import Head
 from store.ledger import EVENT_COLUMNS, Ledger, reviewer
-from store.opening import SCHEMA_VERSION, migrate, new_cursor, open_file, unopened
+from store.opening import SCHEMA_VERSION, Memory, migrate, new_cursor, open_file, unopened
 from store.records import Event
 from store.rows import one_row, one_value
 from store.rules import allow, allow_undo
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA_VERSION", "Applied", "Database"]
 
+# Operations that do with little memory, however large the store.
+LIGHT = frozenset({"act", "append", "window", "detail", "status", "progress", "jobs", "close_queue", "stop"})
 PIECE_BYTES = 3 << 20  # through the log at once: about 10 ms in which acts wait
 # What DuckDB says when it is the rows that do not fit, and not the store that fails.
 _ROWS_AT_FAULT = (duckdb.ConstraintException, duckdb.ConversionException, duckdb.BinderException)
@@ -83,6 +85,7 @@ class Database:
         meta = dict(self.connection.execute("select key, value from meta").fetchall())
         self.store_id, self.owner = meta["store_id"], meta["owner"]
         self.root = digest(self.store_id.encode())
+        self.memory = Memory(self.connection)
         self.connection.execute("set lock_configuration=true")
         self.ledger = Ledger(self.connection, self.root)
         self.next_run = self.scalar("select coalesce(max(run_no), 0) + 1 from run_opened")
@@ -94,6 +97,10 @@ class Database:
     def cursor(self) -> DuckDBPyConnection:
         """A cursor of one's own, for one thread at a time."""
         return new_cursor(self.connection)
+
+    def room_for(self, operation: str) -> contextlib.AbstractContextManager[None]:
+        """The memory that an operation may take."""
+        return contextlib.nullcontext() if operation in LIGHT else self.memory.roomy()
 
     def close(self) -> None:
         """Checkpoint and close."""

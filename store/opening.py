@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +18,18 @@ from store.records import ROW_GROUP
 from store.rows import one_value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from duckdb import DuckDBPyConnection
 
 SCHEMA_VERSION = 2
 # Rows of a row group or more bypass the log, so it holds acts and small appends. A checkpoint stalls acts while it
 # writes: 10 to 30 ms for what these leave. And so a log is never long to replay after a crash.
 CHECKPOINT_THRESHOLD = "8MB"
-LEAST_MEMORY = 4 << 30  # bytes: an import of a million rows stays well below
+# What DuckDB may hold, in bytes. Looking at rows needs little, and what it would keep beyond that the page cache
+# keeps too; building a queue or answering a stage may take more for as long as it lasts. The rest goes to disk.
+CALM_MEMORY = 256 << 20
+ROOMY_MEMORY = 2 << 30
 
 
 def open_file(path: Path) -> DuckDBPyConnection:
@@ -48,7 +55,7 @@ def open_file(path: Path) -> DuckDBPyConnection:
     connection.execute("set enable_external_access=false")
     connection.execute("use store")
     connection.execute(places.SCRATCH)
-    _limit_memory(connection)
+    connection.execute("set allowed_configs = ['memory_limit']")  # the rest is locked once the store is open
     return connection
 
 
@@ -64,10 +71,34 @@ def new_cursor(connection: DuckDBPyConnection) -> DuckDBPyConnection:
     return cursor
 
 
-def _limit_memory(connection: DuckDBPyConnection) -> None:
-    """Half of what DuckDB would take (80 % of what there is), yet no less than LEAST_MEMORY where there is that."""
-    whole = one_value(connection, "select parse_formatted_bytes(current_setting('memory_limit'))")
-    connection.execute(f"set memory_limit = '{min(whole, max(LEAST_MEMORY, whole // 2))}B'")
+class Memory:
+    """How much DuckDB may hold: little, and more while somebody needs it."""
+
+    def __init__(self, connection: DuckDBPyConnection) -> None:
+        whole = one_value(connection, "select parse_formatted_bytes(current_setting('memory_limit'))")
+        self._roomy = min(whole, ROOMY_MEMORY)
+        self._calm = min(self._roomy, CALM_MEMORY)
+        self._cursor, self._lock, self._needing = connection.cursor(), threading.Lock(), 0
+        self._set(self._calm)
+
+    @contextlib.contextmanager
+    def roomy(self) -> Iterator[None]:
+        """More memory within."""
+        with self._lock:
+            self._needing += 1
+            if self._needing == 1:
+                self._set(self._roomy)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._needing -= 1
+                if not self._needing:
+                    with contextlib.suppress(duckdb.Error):  # it is in use just now; the next one tries again
+                        self._set(self._calm)
+
+    def _set(self, limit: int) -> None:
+        self._cursor.execute(f"set memory_limit = '{limit}B'")
 
 
 def unopened(path: Path, text: str) -> StoreError:

@@ -5,6 +5,7 @@ What a blind queue may not name is refused by name, to the left and to the right
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,32 +16,55 @@ from store.queue_kind import MINE, Kind, QueueSpec, View, tells
 
 Sql = tuple[str, list[Any]]
 BLIND = "a blind queue cannot be filtered or sorted by {}"
+ARRIVAL = " join arrival a using (arrival_key)"  # as kinds write it
 OPEN_IT = "It would tell the source before the verdict. Open the queue unblinded; the record will say so."
 
 
 def members(view: View, kind: Kind, table: str, mine: str | None) -> Sql:
-    """Statement that stores (pos, key, other, judged) of all members as ``table``.
+    """Statement that stores (key, other, judged) of all members in order as ``table``; a row's number is its position.
 
-    ``mine``: table of the caller's own verdicts, where there are any. Raises GrammarError and RuleError.
+    ``other`` only where the kind has one. ``mine``: table of the caller's own verdicts, where there are any.
+    Raises GrammarError and RuleError.
     """
     spec = view.spec
     where, values = _filter(spec, kind)
     order, order_values = _order(spec, kind)
     joined = f"left join {mine} m on m.subject = {kind.subject}" if mine else ""
     judged = "m.subject is not null" if mine else "false"
-    source = kind.source.replace("{mine}", joined)
+    source = _needed(kind.source, f"{where} {order}").replace("{mine}", joined)
+    named = "key, judged" if lone(kind) else "key, other, judged"
     sql = (
-        f"create table {table} as select row_number() over () - 1 as pos, *"  # noqa: S608 - names of ours; values are bound
-        f" from (select * from (select {kind.keys}, {judged} {source} and {where} order by {order})"
-        " as m(key, other, judged))"
+        f"create table {table} as select {named} from"  # noqa: S608 - names of ours; values are bound
+        f" (select {kind.keys}, {judged} {source} and {where} order by {order}) as m(key, other, judged)"
     )
     return sql, [*kind.values(view), *values, *order_values]
+
+
+def positions(kind: Kind, table: str, view: str) -> str:
+    """Statement that shows what ``members`` stored as (pos, key, other)."""
+    other = "null::bigint as other" if lone(kind) else "other"
+    return f"create view {view} as select rowid as pos, key, {other} from {table}"  # noqa: S608 - our names
+
+
+def lone(kind: Kind) -> bool:
+    """Whether a member is one key."""
+    return kind.keys.endswith(", null::bigint")
+
+
+def _needed(source: str, used: str) -> str:
+    """``source`` without the join of arrivals where nothing of them is used: every output has its arrival.
+
+    >>> _needed("from output o join arrival a using (arrival_key) where o.model = ?", "o.tokens_out > 4")
+    'from output o where o.model = ?'
+    """
+    rest = source.replace(ARRIVAL, "", 1)
+    return source if re.search(r"\ba\.", rest + used) else rest
 
 
 def count(view: View, kind: Kind) -> Sql:
     """Statement that counts the members of a queue that does not ask for the caller's own verdicts."""
     where, values = _filter(view.spec, kind)
-    source = kind.source.replace("{mine}", "")
+    source = _needed(kind.source, where).replace("{mine}", "")
     return f"select count(*) {source} and {where}", [*kind.values(view), *values]
 
 
@@ -99,10 +123,11 @@ def _order(spec: QueueSpec, kind: Kind) -> Sql:
         sql, values, type_ = grammar.compile_value(expression, columns.get, metadata=kind.metadata or "'{}'")
         if type_ == "any":  # metadata: numbers by size first, then what is text
             number = f"try_cast({sql} as double)"
-            return f"{number} {direction} nulls last, {sql} {direction} nulls last, {kind.order}", values * 2
+            text = f"case when {number} is null then {sql} end"
+            return f"{number} {direction} nulls last, {text} {direction} nulls last, {kind.order}", values * 3
         return f"{sql} {direction} nulls last, {kind.order}", values
     if spec.seed and kind.drawn:
-        return f"md5(concat(?::varchar, {kind.subject})), {kind.order}", [str(spec.seed)]
+        return f"md5_number_upper(concat(?::varchar, {kind.subject})), {kind.order}", [str(spec.seed)]
     return kind.order, []
 
 

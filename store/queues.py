@@ -115,7 +115,8 @@ class Queues:
         spec, kind = queue.view.spec, queue.kind
         queue.table = f"scratch.queue_{number}"
         mine = f"scratch.mine_{number}" if marks or queue_sql.asks_mine(spec) else None
-        sql, values = queue_sql.members(queue.view, kind, queue.table, mine)
+        stored = f"{queue.table}_members"
+        sql, values = queue_sql.members(queue.view, kind, stored, mine)
         if mine:
             cursor.execute(
                 f"create table {mine} as select subject, verdict, reason from current_verdict"  # noqa: S608 - our name
@@ -127,7 +128,8 @@ class Queues:
         finally:
             if mine:
                 cursor.execute(f"drop table {mine}")
-        counts = f"select count(*), count(*) filter (where judged) from {queue.table}"  # noqa: S608 - our name
+        cursor.execute(queue_sql.positions(kind, stored, queue.table))
+        counts = f"select count(*), count(*) filter (where judged) from {stored}"  # noqa: S608 - our name
         queue.length, queue.reviewed = cursor.execute(counts).fetchall()[0]
 
     def get(self, queue_id: str, reviewer: str) -> Queue:
@@ -152,7 +154,8 @@ class Queues:
         with self._lock:
             queue = self._open.pop(queue_id, None)
         if queue is not None and queue.table:
-            cursor.execute(f"drop table if exists {queue.table}")
+            cursor.execute(f"drop view if exists {queue.table}")
+            cursor.execute(f"drop table if exists {queue.table}_members")
 
     # ---- marks
     def marks(self, cursor: DuckDBPyConnection, queue: Queue) -> dict[str, str]:

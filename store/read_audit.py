@@ -46,8 +46,8 @@ SLICES = Question(
 METADATA_VALUES = Question(
     "metadata_values",
     MetadataValue,
-    """with some as (select metadata from arrivals where project = $project limit 20000),
-        pairs as (select unnest(json_keys(metadata)) as key, metadata from some),
+    """with part as (select metadata from arrivals where project = $project limit 20000),
+        pairs as (select unnest(json_keys(metadata)) as key, metadata from part),
         counted as (select key, json_extract_string(metadata, '$."' || key || '"') as value, count(*) as n
             from pairs group by all)
     select key, value from counted where length(value) <= 40

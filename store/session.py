@@ -111,11 +111,12 @@ class Session:
     def _answer(self, request: Request, arrow: bytes | None) -> None:
         try:
             arguments = request.args if arrow is None else request.args | {"arrow": arrow}
-            answer = self._done(request.op, arguments)
-            if isinstance(answer, Bulk):
-                answer.send(self.channel)
-            else:
-                self.channel.send(Response(result=answer))
+            with self.shared.database.room_for(request.op):
+                answer = self._done(request.op, arguments)
+                if isinstance(answer, Bulk):
+                    answer.send(self.channel)
+                    return
+            self.channel.send(Response(result=answer))
         except SpiritsafeError as error:
             self.channel.send(Response(problem=problem_of(error)))
         except UNFORESEEN as error:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import duckdb
 
 from store import address
+from store.faults import gave_up
 from store.records import SEQ_BITS
 from store.rows import one_value
 from store.text_index import FORMAT, IndexDamaged, Mark, Row, Snapshot, TextIndex, throw_away
@@ -140,12 +141,11 @@ class Follower:
         except (IndexDamaged, OSError, ImportError) as error:
             self.why = str(error)
             log.warning("nothing is indexed for search: %s", error)
-        except duckdb.FatalException as error:  # the next client's request says so, and ends the hub
-            log.warning("the text index is left alone: %s", error)
-            self._stop.set()
         except duckdb.Error as error:
             self.why = str(error)
             log.warning("nothing is indexed for search: %s", error)
+            if gave_up(error):  # the next client's request says so, and ends the hub
+                self._stop.set()
         else:
             self.why = ""
             return True

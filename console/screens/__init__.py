@@ -17,6 +17,8 @@ ROOMS: dict[str, str] = {
     "disagreements": "console.screens.disagreements:Disagreements",
     "decision": "console.screens.decision:Decision",
     "ledger": "console.screens.ledger:Ledger",
+    "adjudicate": "console.screens.adjudicate:Adjudicate",
+    "reviewers": "console.screens.agreement:Reviewers",
 }
 
 

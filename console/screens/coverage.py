@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 
 from console.screens.sheet import Line, Sheet, SheetRoom
-from console.text import fit
+from console.text import counted, fit
 from console.widgets.bars import share
 from console.widgets.detail import Section
 from engine.clean.coverage import bucket_state
@@ -59,7 +59,7 @@ def coverage_sheet(context: Context, width: int) -> Sheet:
     dimensions = " × ".join(cells[0][0]) if cells else ""
     states = Counter(row.mark for row in lines)
     header = (
-        f"coverage by {dimensions} · {len(rows)} buckets: {states['!']:,} missing, {states['-']:,} thin"
+        f"coverage by {dimensions} · {counted(len(rows), 'bucket')}: {states['!']:,} missing, {states['-']:,} thin"
         f" · {context.project}, run {newest.run_no} ({newest.stage})"
     )
     return Sheet(

@@ -9,6 +9,8 @@ import msgspec
 
 from console.screens.evaluation import MEASURED, bar_name
 from console.screens.sheet import Line, Sheet, SheetRoom
+from console.standings import percent, span
+from console.text import counted
 from console.widgets.detail import Section
 from engine.context import Context
 from store import read
@@ -40,7 +42,7 @@ class Decision(SheetRoom):
         short = [row.text.split(":")[0] for row in self.sheet.lines if row.mark in ("!", "?")]
         if outcome == "ship" and short:
             self.tell(
-                f"ship is refused while {len(short)} rows do not pass: "
+                f"ship is refused while {counted(len(short), 'row')} {'does' if len(short) == 1 else 'do'} not pass: "
                 + "; ".join(" ".join(s.split()) for s in short)
             )
             return
@@ -99,6 +101,40 @@ def decision_sheet(context: Context, width: int) -> Sheet:
     return Sheet(header, "type :ship, :iterate or :kill; then the rationale, then the project's name", lines)
 
 
+def _plan_line(number: int, plan: dict[str, Any]) -> Line:
+    """One plan with its standing, as the record will have it."""
+    rate = ""
+    if plan["rate"] is not None and plan["mode"] != "sequential":
+        rate = f", {span(float(plan['low']), float(plan['high']))}"
+    bound = f", at most {percent(float(plan['bound']))} %" if plan["bound"] is not None else ""
+    text = (
+        f"{f'plan {number}':<12} {plan['verdict'].upper():<12} {plan['mode']}, gate {percent(float(plan['gate']))} %:"
+        f" {plan['judged']:,} of {plan['n']:,} judged, {counted(plan['errors'], 'error')}{rate}{bound}"
+    )
+    facts = "\n".join(f"{name}: {value}" for name, value in plan.items() if value is not None)
+    mark = {"pass": "✓", "fail": "✗"}.get(plan["verdict"], "·")  # not !: that is what keeps from shipping
+    return Line(
+        text,
+        mark,
+        (Section(f"plan {number}", f"{plan['why']}\n\n{facts}"),),
+        ("audit", {"plan": plan["plan"]}),
+    )
+
+
+def _agreement_line(found: dict[str, Any]) -> Line:
+    """The three coefficients with their counts, never one alone."""
+    if not found["overlapped"]:
+        text = "no sample was judged by two people"
+    else:
+        alpha, ac1, positive = (f"{found[n]}"[:5] if found[n] is not None else "undefined"
+                                for n in ("alpha", "ac1", "positive_agreement"))  # fmt: skip
+        text = (
+            f"{found['pairs_alike']} of {counted(found['pairs'], 'pair')} alike: alpha {alpha}, AC1 {ac1}, positive"
+            f" {positive} ({found['flagged_by_both']} both bad, {found['flagged_by_one']} one)"
+        )
+    return Line(f"{'agreement':<12} {text}", " ", (), ("reviewers", {}))
+
+
 def _record_section(record: dict[str, Any]) -> Section:
     from engine.record import render_markdown
 
@@ -138,12 +174,15 @@ def _evidence_lines(context: Context) -> list[Line]:
     audit = found["audit"]
     lines.append(
         Line(
-            f"{'audit':<12} {audit['judged']:,} verdicts by {audit['reviewers']} reviewers",
+            f"{'audit':<12} {counted(audit['judged'], 'verdict')} by {counted(audit['reviewers'], 'reviewer')}"
+            + ("" if audit["plans"] else "; no plan was locked, so no rate is shown"),
             " ",
             (),
             ("audit", {}),
         )
     )
+    lines += [_plan_line(number, plan) for number, plan in enumerate(audit["plans"], 1)]
+    lines.append(_agreement_line(audit["agreement"]))
     triage = ", ".join(f"{t['better']} {t['count']}" for t in found["triage"]) or "none yet"
     lines.append(Line(f"{'triage':<12} {triage}", " ", (), ("disagreements", {})))
     for name, m in sorted(found["evaluation"]["models"].items(), key=lambda item: -item[1]["right"]):

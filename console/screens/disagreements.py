@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from console.screens.queue import Opened, Row, number
-from console.screens.review import Review
+from console.screens.take import Take
 from console.text import fit, line
 from console.widgets.detail import Range, Section
 from console.widgets.diff import inline, side_by_side, word_diff
@@ -13,7 +13,7 @@ from console.widgets.diff import inline, side_by_side, word_diff
 MODES = ("below", "side", "diff")
 
 
-class Disagreements(Review):
+class Disagreements(Take):
     """Left and right are teacher and student in random order; which is which shows after the verdict."""
 
     name_: ClassVar[str] = "disagreements"
@@ -32,7 +32,7 @@ class Disagreements(Review):
         )  # fmt: skip
         n, _, _, both, teacher, student = rows[0]
         neither = n - both - teacher - student
-        self.cells = f"right: teacher {teacher:,}, student {student:,}, both {both:,}, neither {neither:,}"
+        self.cells = f"right: teacher {teacher:,} · student {student:,} · both {both:,} · neither {neither:,}"
         return found
 
     def row_line(self, row: Row, width: int) -> str:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from console.screens.disagreements import beside
 from console.screens.queue import Opened, Row, number, two_columns
-from console.screens.review import Review
+from console.screens.take import Take
 from console.text import line
 from console.widgets.detail import Section
 from console.widgets.diff import inline, word_diff
@@ -14,7 +14,7 @@ from console.widgets.diff import inline, word_diff
 MODES = ("diff", "side", "plain")
 
 
-class Duplicates(Review):
+class Duplicates(Take):
     """The left text is the representative (or the older one); the right one would go."""
 
     name_: ClassVar[str] = "duplicates"
@@ -23,9 +23,6 @@ class Duplicates(Review):
         super().__init__()
         self.mode = 0
         self.looked: dict[str, str] = {}
-
-    def _columns(self) -> list[str]:
-        return ["jaccard", "containment", "edit", "field", "size", "reviewed"]
 
     def row_line(self, row: Row, width: int) -> str:
         position, _, _, (about, left, right) = row

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from console.screens.sheet import Line, Sheet, SheetRoom
+from console.text import counted
 from console.widgets.bars import interval
 from console.widgets.detail import Section
 from engine.context import Context
@@ -53,7 +54,8 @@ def evaluation_sheet(context: Context, width: int) -> Sheet:
     lines += [_model_line(name, m, evaluated.result["teacher"], student, width) for name, m in models]
     header = (
         f"gate {gate.judgement.value.upper()} · attempt {protocol['attempts_spent']} of {protocol['attempts_allowed']}"
-        f" · {student} against {evaluated.result['teacher']} on {evaluated.result['prompts']:,} prompts by {evaluated.result['metric']}"
+        f" · {student} against {evaluated.result['teacher']} ·"
+        f" {counted(evaluated.result['prompts'], 'prompt')} by {evaluated.result['metric']}"
         f" · {context.project}"
     )
     return Sheet(

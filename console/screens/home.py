@@ -11,8 +11,11 @@ from typing import Any, ClassVar
 
 from textual.timer import Timer
 
+from console.audit_commands import dry_run, plan_page
 from console.screens.page import Page
 from console.screens.sheet import Line, Sheet, SheetRoom
+from console.standings import percent
+from console.text import counted
 from console.widgets.bars import progress
 from console.widgets.detail import Section
 from engine.context import Closed, Context
@@ -33,6 +36,7 @@ class Home(SheetRoom):
         self._timer: Timer | None = None
         self.started = 0  # jobs that were started here and did not end yet
         self.jobs: dict[str, dict[str, Any]] = {}
+        self._previewed = ""  # the audit plan whose curve was shown last
 
     def ask_sheet(self, width: int) -> Sheet:
         context = Context(self.home.store, self.home.project)
@@ -57,9 +61,7 @@ class Home(SheetRoom):
         """``r``: the stage under the cursor as a job; its command stands in the line, Enter runs it."""
         row = self.current
         stage = STAGES.get(row.sections[0].title) if row is not None and row.sections else None
-        if self.home.read_only:
-            self.tell("this console is read-only")
-        elif stage is None:
+        if stage is None:
             self.tell("no stage on this row")
         else:
             self.ask("run (Enter starts it): spiritsafe", self._run, command_of(stage))
@@ -76,6 +78,9 @@ class Home(SheetRoom):
         store = self.home.store
         where = ["--store", str(store.path), "--project", self.home.project]
         who = ["--as", self.home.claimed] if self.home.claimed else []
+        if words[:2] == ["audit", "plan"] and text != self._previewed:
+            self._preview(words, [*where, *who])
+            return
         self.started += 1
         self.tell(f"{words[0]} runs…")
         self.home.work(
@@ -83,6 +88,20 @@ class Home(SheetRoom):
             lambda told: self._ran(f"{words[0]}: {told}"),
         )
         self.show_sheet(self.sheet)
+
+    def _preview(self, words: list[str], where: list[str]) -> None:
+        """What a plan will do stands on the screen before it is locked; behind it the line waits for Enter."""
+        words = [word for word in words if word != "--dry-run"]
+
+        def told(plan: dict[str, Any]) -> None:
+            if self.home.here is not self:
+                return
+            text = self._previewed = shlex.join(words)
+            self.ask("Enter locks, Esc does not: spiritsafe", self._run, text)
+            self.show_page(f"audit plan, not locked yet: q, then Enter locks it\n\n{plan_page(plan)}")
+
+        self.tell("audit plan: drawn on paper…")
+        self.home.work(lambda: dry_run(words, where), told)
 
     def _ran(self, told: str) -> None:
         self.started -= 1
@@ -132,7 +151,7 @@ def run_job(words: list[str]) -> str:
 
 def command_of(stage: Stage) -> str:
     """The stage's command line, without ``spiritsafe`` and options."""
-    return stage.name + (" freeze" if stage.name in ("evaluation", "dataset") else "")
+    return f"{stage.name} {stage.action}".strip()
 
 
 def run_sheet(context: Context, jobs: dict[str, dict[str, Any]], width: int) -> Sheet:
@@ -155,8 +174,9 @@ def run_sheet(context: Context, jobs: dict[str, dict[str, Any]], width: int) -> 
     lines += [_stage_line(stage, runs, have, following) for stage in STAGES.values()]
     lines += [_job_line(name, state) for name, state in jobs.items()]
     header = (
-        f"{context.project}{' (retrospective)' if retrospective else ''} · {counts.verdicts:,} verdicts"
-        f" · {counts.arrivals:,} arrivals, {counts.prompts:,} prompts, {counts.outputs:,} outputs"
+        f"{context.project}{' (retrospective)' if retrospective else ''} · {counted(counts.verdicts, 'verdict')}"
+        f" · {counted(counts.arrivals, 'arrival')} · {counted(counts.prompts, 'prompt')}"
+        f" · {counted(counts.outputs, 'output')}"
     )
     return Sheet(header, f"{'stage':<12} state", lines)
 
@@ -202,26 +222,30 @@ def said(stage: Stage, run: Closed, times: int) -> str:
     again = f" (run {times} times)" if times > 1 else ""
     match stage.name:
         case "import":
-            text = f"{r['arrivals']:,} arrivals, {r['outputs']:,} outputs"
+            text = f"{counted(r['arrivals'], 'arrival')}, {counted(r['outputs'], 'output')}"
         case "evaluation":
-            text = f"{r['prompts']:,} prompts frozen, {r['set_sha256'][:12]}"
+            text = f"{counted(r['prompts'], 'prompt')} frozen, {r['set_sha256'][:12]}"
         case "baselines":
             text = f"{r['model']}: {r['count']:,} of {r['of']:,}"
         case "generate":
-            text = f"{r.get('answered', r.get('outputs', 0)):,} answers"
+            text = f"{counted(r.get('answered', r.get('outputs', 0)), 'answer')}"
         case "check":
             passed, total = sum(c["passed"] for c in r["checks"]), sum(c["total"] for c in r["checks"])
             text = f"{passed:,} of {total:,} passed"
         case "dedup":
             text = ", ".join(
-                f"{f['pairs']:,} {name} pairs in {f['clusters']:,} groups" for name, f in r.items()
+                f"{counted(f['pairs'], f'{name} pair')} in {counted(f['clusters'], 'group')}"
+                for name, f in r.items()
             )
         case "coverage":
-            text = f"{r['buckets']:,} buckets, {r['thin']:,} thin, {r['missing']:,} missing"
+            text = f"{counted(r['buckets'], 'bucket')}, {r['thin']:,} thin, {r['missing']:,} missing"
         case "dataset":
-            text = f"version {r['version']}: {r['samples']:,} samples, {r['dataset_sha256'][:12]}"
+            text = f"version {r['version']}: {counted(r['samples'], 'sample')}, {r['dataset_sha256'][:12]}"
         case "train":
-            text = f"{r['model']} on {r['samples']:,} samples"
+            text = f"{r['model']} on {counted(r['samples'], 'sample')}"
+        case "audit":
+            allowed = f", at most {counted(r['c'], 'error')}" if "c" in r else ""
+            text = f"{r['mode']} plan, gate {percent(float(r['gate']))} %: {r['n']:,} of {r['population']:,}{allowed}"
         case "evaluate":
             first = r["teacher"]
             names = [first, *(name for name in r["models"] if name != first)]

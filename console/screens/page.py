@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import Binding, BindingsMap
 
+from console.actions import ACTIONS, Table
 from console.widgets.detail import Detail, Section
 from console.widgets.frames import QuietScreen
 
@@ -29,26 +28,42 @@ row 17, ] to the next that you have not judged.
 """
 
 
-class Page(QuietScreen[None]):
-    """Text to read and close."""
+class Text(Detail, inherit_bindings=False):
+    """A detail whose keys are those of the table of actions, and none of its own."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("q,escape,enter,backspace,question_mark,i", "close", "close", show=False),
-        Binding("down,j", "scroll(1)", "down", show=False),
-        Binding("up,k", "scroll(-1)", "up", show=False),
-    ]
+
+class Page(QuietScreen[None]):
+    """Text to read and close. What opens a page, goes back or moves in a room does so here."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
+        self.add_class("page")
         title, _, body = text.partition("\n")
         self._section = Section(f"{title}   (q closes, space scrolls)", body.lstrip("\n"))
 
+    def rebind(self, table: Table) -> None:
+        """Take the keys of this console."""
+        keys = {action.id: action.keys for action in table}
+        closing = [keys[name] for name in ("back", "close", "list.open", "help", "guidelines")]
+        self._bindings = BindingsMap(
+            [
+                Binding(
+                    ",".join(dict.fromkeys(",".join(["escape", *closing]).split(","))), "close", show=False
+                ),
+                Binding(keys["list.move"], "scroll(1)", show=False),
+                Binding(keys["list.up"], "scroll(-1)", show=False),
+                Binding(keys["queue.scroll"] + "," + keys["list.page"], "pages(1)", show=False),
+                Binding(keys["queue.scroll_up"] + "," + keys["list.page_up"], "pages(-1)", show=False),
+            ]
+        )
+
     def compose(self) -> ComposeResult:
         """The text."""
-        yield Detail()
+        yield Text()
 
     def on_mount(self) -> None:
         """Show it."""
+        self.rebind(getattr(self.app, "table", ACTIONS))
         detail = self.query_one(Detail)
         detail.show("page", [self._section])
         detail.focus()
@@ -56,6 +71,10 @@ class Page(QuietScreen[None]):
     def action_scroll(self, lines: int) -> None:
         """Line by line."""
         self.query_one(Detail).scroll_lines(lines)
+
+    def action_pages(self, pages: int) -> None:
+        """Page by page."""
+        self.query_one(Detail).action_scroll(pages)
 
     def action_close(self) -> None:
         """Back to the room."""

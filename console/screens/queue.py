@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from textual.timer import Timer
 
+from console import actions
 from console.headless import spec_of
 from console.screens.room import Room
 from console.text import fit, line
+from console.widgets.bar import Part
 from console.widgets.detail import Section
 from console.widgets.pager import Pager
 from store.errors import InputError, SpiritsafeError
@@ -35,14 +38,18 @@ class QueueRoom(Room):
         super().__init__()
         self.queue: dict[str, Any] = {}
         self.spec: dict[str, Any] = {}
-        self.filter, self.seed, self.wanted_position = "", 0, 0
+        self.filter, self.sort, self.seed, self.wanted_position = "", "", 0, 0
         self.resumed = False
         self.details: OrderedDict[int, dict[str, Any]] = OrderedDict()
         self.shown_at = time.monotonic()
         self.tally: dict[str, int] = {}
         self.needle = ""
         self.columns: list[str] = []
-        self._unfiltered = 0  # where the cursor stood before the filter
+        self.values: dict[str, list[str]] = {}  # of some columns, for completion
+        self._before = ("", 0)  # the filter before this one, and where the cursor stood in it
+        self._whole = 0  # rows without a filter, where known
+        self._stood: int | None = None  # where the cursor was when the queue was read again
+        self._to_hit = False  # the next detail is scrolled to what was searched
         self._pause: Timer | None = None
         self._fetching: set[int] = set()
         self._text_only = False
@@ -65,22 +72,32 @@ class QueueRoom(Room):
         """Ids of the exact texts on the screen, in order."""
         return [o["output_id"] for o in detail.get("outputs", [])]
 
-    def heading(self) -> str:
+    def heading(self) -> str | list[Part]:
         """The header."""
         raise NotImplementedError
 
     # ---- the queue
-    def enter(self, *, filter: str | None = None, position: int | None = None, **wanted: Any) -> None:
+    def enter(
+        self,
+        *,
+        filter: str | None = None,
+        position: int | None = None,
+        sort: str | None = None,
+        **wanted: Any,
+    ) -> None:
         """Open the queue; the first time where the reviewer left it."""
         del wanted
         place = self.home.state.place(self.home.project, self.name_)
         if filter is not None:
             self._refilter(filter)
         elif not self.queue and place.length:
-            self.filter, self.seed, self.wanted_position = place.filter, place.seed, place.position
+            self.filter, self.sort, self.seed = place.filter, place.sort, place.seed
+            self.wanted_position = place.position
             self.resumed = bool(place.position or place.filter)
         elif self.queue:
-            self.wanted_position = self.pager.position or 0
+            self.wanted_position = self._stood = self.pager.position or 0
+        if sort is not None:
+            self.sort, self.wanted_position = sort, 0
         if position is not None:
             self.wanted_position = position
         if not self.queue:
@@ -89,9 +106,10 @@ class QueueRoom(Room):
 
     def _refilter(self, filter: str) -> None:
         """Another filter starts at its first row; without one, we are back where we were before it."""
-        if filter and not self.filter:
-            self._unfiltered = self.pager.position or 0
-        self.wanted_position = self._unfiltered if self.filter and not filter else 0
+        back, position = self._before
+        self.wanted_position = position if filter == back and filter != self.filter else 0
+        if self.pager.length and filter != self.filter:
+            self._before = (self.filter, self.pager.position or 0)
         self.filter = filter
 
     def _reopen(self) -> None:
@@ -101,7 +119,7 @@ class QueueRoom(Room):
                 True  # answers that find the old one gone meanwhile open nothing by themselves
             )
         number, old = self._opening, self.queue.get("id", "")
-        wanted = {"filter": self.filter, "seed": self.seed}
+        wanted = {"filter": self.filter, "sort": self.sort, "seed": 0 if self.sort else self.seed}
 
         def opened(found: Opened) -> None:
             if number == self._opening:
@@ -135,15 +153,26 @@ class QueueRoom(Room):
         return tally
 
     def _columns(self) -> list[str]:
+        """What a filter or a sort may name here: the columns of this kind of queue, then the metadata keys."""
         from store import read
+        from store.queue_kind import tells
+        from store.queue_kinds import KINDS
 
-        keys = [k.key for k in self.home.store.ask(read.METADATA_KEYS, project=self.home.project)]
-        return ["prompt", "output", "reference", "split", "reviewed", "flagged", "unsure", "reason", *keys]
+        kind, store, project = KINDS[self.name_], self.home.store, self.home.project
+        if kind.metadata is None:
+            return list(kind.columns)
+        models = [model.model for model in store.ask(read.MODELS, project=project)]
+        keys = [k.key for k in store.ask(read.METADATA_KEYS, project=project)]
+        return [*kind.columns, *(key for key in keys if not (kind.secret and tells(key, models)))]
 
     def _opened(self, found: Opened) -> None:
         self.spec, self.queue, self.tally, self.columns = found
         self.details.clear()
         self._fetching.clear()
+        here = self.pager.position
+        if here is not None and self._stood is not None and self.wanted_position == self._stood:
+            self.wanted_position = here  # moved on while the queue was read again
+        self._stood = None
         at = min(self.wanted_position, max(0, self.queue["length"] - 1))
         self.pager.set_source(
             self.queue["length"],
@@ -152,6 +181,8 @@ class QueueRoom(Room):
             titles=self.titles,
             position=at,
         )
+        self._whole = self._whole if self.filter else self.queue["length"]
+        self.header.notes = self._notes()
         self.header.show(self.heading())
         if not self.queue["length"]:
             self._say_only("nothing here", self.nothing())
@@ -168,11 +199,36 @@ class QueueRoom(Room):
             )
         self._show_soon()
 
+    def _notes(self) -> tuple[Part, ...]:
+        """What the header says of every queue behind its first part."""
+        fit = f"{self.queue['length']:,} of {self._whole:,} fit" if self.filter and self._whole else ""
+        looks = "read-only" if self.home.read_only else ""
+        return (0, looks), (2, fit), (1, f"sort {self.sort}" if self.sort else "")
+
     def nothing(self) -> str:
         """Why the queue is empty, and what to do about it."""
-        if self.filter:
-            return f"No row fits the filter: {self.filter}\n\nf, then ctrl+u and Enter: all rows."
-        return self.empty()
+        if not self.filter:
+            return self.empty()
+        back, other = (actions.key_of(name, self.home.table) for name in ("back", "queue.filter"))
+        before = f"those of the filter before: {self._before[0]}" if self._before[0] else "all rows"
+        return f"No row fits the filter: {self.filter}\n\n{back} or Esc: {before}. {other}: another filter."
+
+    def _unfit(self) -> bool:
+        """Whether the list is empty because of its filter: one key leads back to the rows before."""
+        if self.pager.length or not self.filter or not self.queue:
+            return False
+        self.enter(filter=self._before[0] if self._before[0] != self.filter else "")
+        return True
+
+    def action_back(self) -> None:
+        """``q``: out of a filter that nothing fits, else out of the text, else out of the room."""
+        if not self._unfit():
+            super().action_back()
+
+    def action_close_detail(self) -> None:
+        """Esc"""
+        if not self._unfit():
+            super().action_close_detail()
 
     def empty(self) -> str:
         """Why there is nothing, with no filter set."""
@@ -188,8 +244,9 @@ class QueueRoom(Room):
 
     def _not_opened(self, error: SpiritsafeError) -> None:
         self.queue.pop("lost", None)
-        refused, self.filter = self.filter, self.spec.get("filter", "")
-        if refused != self.filter:
+        refused = (self.filter, self.sort)
+        self.filter, self.sort = self.spec.get("filter", ""), self.spec.get("sort", "")
+        if refused != (self.filter, self.sort):
             self.tell(str(error).replace("\n", " "))
             if not self.queue:
                 self._reopen()
@@ -292,7 +349,10 @@ class QueueRoom(Room):
         if self.detail.key != (self.queue["id"], at):
             self.shown_at = time.monotonic()
         if self.detail_shown:
-            self.detail.show((self.queue["id"], at), self.sections(found))
+            self.detail.show((self.queue["id"], at), self.sections(found), self.needle)
+            if self._to_hit:
+                self._to_hit = False
+                self.detail.show_hit()
 
     def jump_to(self, position: int) -> None:
         """``:17``, also when typed ahead of the queue."""
@@ -303,7 +363,7 @@ class QueueRoom(Room):
     def note_place(self, place: Place) -> None:
         """The queue's filter, order and position."""
         if self.queue:
-            place.filter, place.seed = self.filter, self.seed
+            place.filter, place.sort, place.seed = self.filter, self.sort, self.seed
             place.position, place.length = self.pager.position or 0, self.pager.length
 
 
@@ -316,3 +376,8 @@ def two_columns(left: str, right: str, width: int) -> str:
     """Two texts on one line, the second a little wider."""
     first = max(8, (width - 3) * 45 // 100)
     return f"{fit(line(left, first), first)} │ {line(right, width - first - 3)}"
+
+
+def moment(at_us: int | str) -> str:
+    """A time to the second, UTC."""
+    return datetime.fromtimestamp(int(at_us) / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")

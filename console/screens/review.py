@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
+from console import actions
 from console.screens.look import LookRoom
 from console.screens.queue import Opened
 from console.screens.room import payload_of
@@ -22,6 +23,8 @@ from store.queue_letters import letter
 
 class Review(LookRoom):
     """A queue of subjects to judge."""
+
+    act_kind: ClassVar[str] = "verdict"
 
     def __init__(self) -> None:
         super().__init__()
@@ -66,9 +69,6 @@ class Review(LookRoom):
         if at == self.judged_last and found["mark"]:
             self.tell("that was the last row, and it is judged: move, or press u, to judge it again")
             return
-        if self.home.read_only:
-            self.tell("this console is read-only")
-            return
         self.busy, self.last = True, (verdict, reason)
         payload: dict[str, Any] = {
             "queue": self.name_,
@@ -86,7 +86,7 @@ class Review(LookRoom):
         self._before_judging(payload, found)
         home = self.home
         home.work(
-            lambda: home.store.act("verdict", home.project, payload),
+            lambda: home.store.act(self.act_kind, home.project, payload),
             lambda _: self._judged(at, payload, found),
             failed=self._unjudged,
         )
@@ -126,6 +126,7 @@ class Review(LookRoom):
             self.pager.jump(at + 1)
             if at + 1 in self.details:
                 self._show()
+            self._say_from_list()
         else:
             self.judged_last = at
             self.tell("that was the last row; [ goes to the previous one that you have not judged")
@@ -133,6 +134,13 @@ class Review(LookRoom):
         self.home.keep_place()
         if found["mark"]:  # another verdict than before
             self.home.work(self._tally, self._recounted)
+
+    def _say_from_list(self) -> None:
+        """Say once a session that a verdict was given without the text on the screen, as the record says too."""
+        if not self.detail_shown and not self.home.said_from_list:
+            self.home.said_from_list = True
+            opens = actions.key_of("list.open", self.home.table)
+            self.tell(f"judged from the list, recorded so: {opens} opens the text")
 
     def _unjudged(self, error: SpiritsafeError) -> None:
         self.busy = False

@@ -5,58 +5,43 @@ actions that work everywhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 from rich.style import Style
 from textual.app import ComposeResult
-from textual.binding import BindingType
+from textual.binding import BindingsMap, BindingType
 from textual.containers import Container
 from textual.events import Key, Resize
+from textual.widget import Widget
 
 from console import actions
-from console.screens.page import TOUR, Page
-from console.widgets.bar import Bar
-from console.widgets.detail import Detail
-from console.widgets.frames import QuietScreen
-from console.widgets.line import LineBar
+from console.screens.asking import Asking
+from console.screens.page import TOUR, Page, Text
+from console.selection import named_undone
+from console.themes import THEMES
+from console.widgets.bar import Bar, Header
 from console.widgets.pager import Pager
 from store.errors import RuleError
 
 if TYPE_CHECKING:
-    from console.app import SpiritsafeApp
     from console.state import Place
 
 
-class AskLine(LineBar):
-    """The line of a room: what was entered goes to the room at once, not through a queue of messages."""
-
-    def __init__(self, room: Room) -> None:
-        super().__init__(id="line")
-        self.room = room
-
-    def submit(self) -> None:
-        """Enter."""
-        text = self.text
-        self.remember(text)
-        self.room.entered(text)
-
-    def cancel(self) -> None:
-        """Esc, or backspace in an empty line."""
-        self.room.cancel_line()
+class List(Pager, inherit_bindings=False):
+    """A pager whose keys are those of the table of actions, and none of its own."""
 
 
 WIDE = 110  # columns from which list and detail stand side by side
-Then = Callable[[str], None]
 LONGEST_HOLD = 0.25  # seconds: a room whose rows are slow to come shows itself empty
+READ_ONLY = "this console is read-only: nothing was recorded"
 HEADER, FOOTER = Style(bold=True), Style(dim=True)
 
 
-class Room(QuietScreen[None]):
+class Room(Asking):
     """A screen of the console. Subclasses say ``name_`` and fill ``enter``."""
 
-    name_: ClassVar[str] = ""
+    words: ClassVar[tuple[str, ...]] = ()  # what may be typed behind ``:`` in this room only
     BINDINGS: ClassVar[list[BindingType]] = []
 
     def __init_subclass__(cls, **options: Any) -> None:
@@ -66,12 +51,15 @@ class Room(QuietScreen[None]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.header, self.footer = Bar(HEADER, id="header"), Bar(FOOTER, id="footer")
-        self.pager, self.detail, self.line = Pager(id="list"), Detail(id="detail"), AskLine(self)
+        self.header, self.footer = Header(HEADER, id="header"), Bar(FOOTER, id="footer")
+        self.pager, self.detail = List(id="list"), Text(id="detail")
         self.there = asyncio.Event()
-        self._then: Then | None = None
         self._waiting_for_place = False
         self._said = False
+
+    def rebind(self, table: actions.Table) -> None:
+        """Take the keys of this console: a keymap's, a read-only one's."""
+        self._bindings = BindingsMap(actions.bindings(self.name_, table))
 
     # ---- layout
     def compose(self) -> ComposeResult:
@@ -84,8 +72,11 @@ class Room(QuietScreen[None]):
         yield self.line
 
     def on_mount(self) -> None:
-        """Name the keys."""
+        """Name the keys, or say what there is to say at the start."""
         self.name_keys()
+        if self.home.news:
+            self.tell(self.home.news)
+            self.home.news = ""
         self.pager.focus()
         self.there.set()
 
@@ -108,17 +99,20 @@ class Room(QuietScreen[None]):
         self.set_timer(0.01, self.release)
 
     @property
-    def home(self) -> SpiritsafeApp:
-        """The app, typed."""
-        return cast("SpiritsafeApp", self.app)
+    def reading(self) -> Widget:
+        """The list, or the detail where it was opened."""
+        return self.detail if self.has_class("opened") else self.pager
 
     def enter(self, **wanted: Any) -> None:
         """The room is shown; load what it shows."""
 
+    def depart(self) -> None:
+        """The console is left."""
+
     def note_place(self, place: Place) -> None:
         """Write down where the reviewer is, for the next session."""
 
-    # ---- saying and asking
+    # ---- saying, and taking keys
     def tell(self, text: str) -> None:
         """Say something in the footer, until the next key."""
         self.footer.show(text)
@@ -127,44 +121,11 @@ class Room(QuietScreen[None]):
     def name_keys(self) -> None:
         """The footer names the keys that work now."""
         self._said = False
-        self.footer.show(actions.footer(self.name_, self.app.size.width))
-
-    def ask(
-        self,
-        label: str,
-        then: Then,
-        text: str = "",
-        *,
-        complete: Callable[[str, int], list[str]] | None = None,
-    ) -> None:
-        """Open the line; ``then`` gets what was entered."""
-        self._then = then
-        self.add_class("asking")
-        self.line.open(label, text, complete=complete)
-        self.line.focus()
-
-    def entered(self, text: str) -> None:
-        """Enter was pressed in the line."""
-        then = self._close_line()
-        if then is not None:
-            then(text)
-
-    def cancel_line(self) -> bool:
-        """Close the line; whether one was open."""
-        open_ = self._then is not None
-        self._close_line()
-        return open_
-
-    def _close_line(self) -> Then | None:
-        then, self._then = self._then, None
-        self.remove_class("asking")
-        (self.detail if self.has_class("opened") else self.pager).focus()
-        return then
+        self.footer.show(actions.footer(self.name_, self.app.size.width, self.home.table))
 
     def take(self, event: Key) -> bool:
         """Whether the room itself takes a key: the open line takes all, ``g`` waits for its letter."""
-        if self._then is not None:
-            self.line.on_key(event)
+        if self.type_key(event):
             return True
         if self._waiting_for_place:
             self._waiting_for_place = False
@@ -185,11 +146,17 @@ class Room(QuietScreen[None]):
     def action_go(self) -> None:
         """``g``: show the choices, wait for the letter."""
         self._waiting_for_place = True
-        self.footer.show(actions.places(self.app.size.width))
+        self.footer.show(actions.places(self.app.size.width, self.home.table))
 
     def action_help(self) -> None:
         """``?``"""
-        self.app.push_screen(Page("\n".join(actions.help_lines(self.name_, self.app.size.width))))
+        self.app.push_screen(
+            Page("\n".join(actions.help_lines(self.name_, self.app.size.width, self.home.table)))
+        )
+
+    def action_refuse(self) -> None:
+        """What acts, in a console that only looks."""
+        self.tell(READ_ONLY)
 
     def action_back(self) -> None:
         """``q``"""
@@ -269,18 +236,16 @@ class Room(QuietScreen[None]):
 
     def taken_back(self, kind: str, what: dict[str, Any]) -> None:
         """An act was undone or redone: say which."""
-        about = what.get("verdict") or what.get("text", "")
-        where = f" on {what['queue']} row {what['position'] + 1:,}" if what.get("position", -1) >= 0 else ""
-        self.tell(
-            f"{'undid' if kind == 'undo' else 'redid'} {what['kind']} {str(about)[:40]}{where} (event {what['seq']})"
-        )
+        self.tell(named_undone(kind, what))
 
     def action_why(self) -> None:
         """``W``: choice, then reason."""
-        self.ask(
-            "what was chosen:",
-            lambda choice: self.ask("why:", lambda reason: self._why(choice, reason)) if choice else None,
-        )
+
+        def chosen(choice: str) -> None:
+            if choice:
+                self.ask("why:", lambda reason: self._why(choice, reason), draft=f"why/{choice}")
+
+        self.ask("what was chosen:", chosen, draft="why")
 
     def _why(self, choice: str, reason: str) -> None:
         home = self.home
@@ -295,7 +260,8 @@ class Room(QuietScreen[None]):
     def action_palette(self) -> None:
         """``:``"""
         names = [*actions.PLACES.values(), *actions.OUTCOMES, "project ", "quit", "help", "tour"]
-        names += [a.id for a in actions.of_screen(self.name_) if not a.takes_key]
+        names += [*(f"theme {name}" for name in THEMES), *self.words]
+        names += [a.id for a in actions.of_screen(self.name_, self.home.table) if not a.takes_key]
         self.ask(
             ":", self.typed, complete=lambda text, column: [n for n in names if n.startswith(text[:column])]
         )
@@ -304,27 +270,38 @@ class Room(QuietScreen[None]):
         """A command was typed: a number jumps, a word goes somewhere or runs an action."""
         word, _, rest = text.strip().partition(" ")
         digits = word.replace(",", "")
-        by_id = {a.id: a for a in actions.of_screen(self.name_) if not a.takes_key}
+        by_id = {a.id: a for a in actions.of_screen(self.name_, self.home.table) if not a.takes_key}
         if digits.isdigit():
             self.jump_to(int(digits) - 1)
         elif word in actions.PLACES.values():
             self.home.goto(word)
+        elif word in actions.OUTCOMES and self.home.read_only:
+            self.action_refuse()
         elif word in actions.OUTCOMES:
             self.home.goto("decision", outcome=word)
-        elif word == "project" and rest:
-            self.home.choose_named(rest.strip())
-        elif word in ("q", "quit", "exit"):
-            self.home.leave()
-        elif word == "help":
-            self.action_help()
-        elif word == "tour":
-            self.show_page(TOUR)
-        elif word == "next":
-            self.call_later(self.run_action, "again(1)")
         elif word in by_id:
             self.call_later(self.run_action, by_id[word].call)
-        elif word:
+        elif not self._typed_to_app(word, rest.strip()) and word:
             self.tell(f":{word} is no command; Tab after : lists them")
+
+    def _typed_to_app(self, word: str, rest: str) -> bool:
+        """Whether a typed word is one that the app or every room knows."""
+        match word:
+            case "project" if rest:
+                self.home.choose_named(rest)
+            case "theme":
+                self.home.choose_theme(rest)
+            case "q" | "quit" | "exit":
+                self.home.leave()
+            case "help":
+                self.action_help()
+            case "tour":
+                self.show_page(TOUR)
+            case "next":
+                self.call_later(self.run_action, "again(1)")
+            case _:
+                return False
+        return True
 
 
 def payload_of(text: str) -> dict[str, Any]:

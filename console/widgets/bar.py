@@ -2,13 +2,53 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 from rich.segment import Segment
 from rich.style import Style
+from textual.events import Resize
 from textual.geometry import Region
 from textual.strip import Strip
 from textual.widget import Widget
 
-from console.text import fit, visible
+from console.text import cells, fit, visible
+
+Part: TypeAlias = tuple[int, str]  # how important (0: the last to go), text
+SEPARATOR = " · "
+APART = 32  # equal cells that cost more to write again than to skip
+
+
+def fitted(parts: Sequence[Part], width: int) -> str:
+    """Parts on one line: where they do not fit, the least important go, of equals the last first; none is cut.
+
+    >>> fitted([(0, "audit"), (1, "3 of 9 judged"), (3, "desk"), (2, "ok 2")], 30)
+    'audit · 3 of 9 judged · ok 2'
+    """
+    kept = [part for part in parts if part[1]]
+    while len(kept) > 1 and cells(SEPARATOR.join(text for _, text in kept)) > width:
+        kept.pop(max(range(len(kept)), key=lambda i: (kept[i][0], i)))
+    return SEPARATOR.join(text for _, text in kept)
+
+
+def parts_of(text: str) -> list[Part]:
+    """The parts of a line written with separators: each less important than the one before it."""
+    return list(enumerate(text.split(SEPARATOR)))
+
+
+def differing(was: str, now: str) -> list[tuple[int, int]]:
+    """Stretches first … end - 1 where two texts of one length differ; what few equal cells part is one stretch.
+
+    >>> differing("1/40 and much more that stays just as it is 3", "2/40 and much more that stays just as it is 4")
+    [(0, 1), (44, 45)]
+    """
+    found: list[tuple[int, int]] = []
+    for i, (old, new) in enumerate(zip(was, now, strict=True)):
+        if old != new and found and i - found[-1][1] < APART:
+            found[-1] = (found[-1][0], i + 1)
+        elif old != new:
+            found.append((i, i + 1))
+    return found
 
 
 class Bar(Widget):
@@ -27,15 +67,39 @@ class Bar(Widget):
         if old == new:
             return
         self.text = new
-        same = next(
-            (i for i, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
-        )
-        if old[:same].isascii():
-            self.refresh(Region(same, 0, max(len(old), len(new)) * 2 - same, 1))
-        else:
+        if cells(old) != len(old) or cells(new) != len(
+            new
+        ):  # wide characters: where columns are is not known
             self.refresh()
+            return
+        width = max(len(old), len(new))
+        was, now = old.ljust(width), new.ljust(width)
+        self.refresh(*(Region(first, 0, end - first, 1) for first, end in differing(was, now)))
 
     def render_line(self, y: int) -> Strip:
         """The line, padded."""
         width = self.size.width
         return Strip([Segment(fit(self.text, width) if y == 0 else " " * width, self._style)], width)
+
+
+class Header(Bar):
+    """The line above a room: its parts, as many as fit. ``notes`` stand behind the first part."""
+
+    def __init__(self, style: Style, *, id: str | None = None) -> None:
+        super().__init__(style, id=id)
+        self.notes: tuple[Part, ...] = ()
+        self._parts: Sequence[Part] = ()
+
+    def show(self, text: str | Sequence[Part]) -> None:
+        """Show other parts; of a text, what stands between its separators."""
+        self._parts = parts_of(text) if isinstance(text, str) else text
+        self._fit()
+
+    def on_resize(self, _event: Resize) -> None:
+        """More or fewer parts."""
+        self._fit()
+
+    def _fit(self) -> None:
+        if self._parts:
+            shown = [(n, visible(text)) for n, text in (*self._parts[:1], *self.notes, *self._parts[1:])]
+            super().show(fitted(shown, self.size.width or self.app.size.width))

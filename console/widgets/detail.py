@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import re
+from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -18,6 +19,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from console.text import as_chat, as_json, cells, fit, visible
+from console.themes import SHAPES
 from console.widgets.frames import QuietApp
 from console.wrapped import Wrapped
 
@@ -26,17 +28,10 @@ VIEWS: tuple[View, ...] = ("wrapped", "raw", "JSON", "chat")
 Kind: TypeAlias = Literal["unsure", "very unsure", "insert", "delete", "hit"]
 Range: TypeAlias = tuple[int, int, Kind]
 
-# None of these needs colour: they stay under NO_COLOR and in a colour-blind palette.
-STYLES: dict[Kind, Style] = {
-    "unsure": Style(underline=True),
-    "very unsure": Style(underline=True, bold=True),
-    "insert": Style(bold=True),
-    "delete": Style(dim=True, underline=True),
-    "hit": Style(reverse=True),
-}
 PLAIN, TITLE = Style(), Style(bold=True)
 UNSURE, VERY_UNSURE = -0.1054, -0.6931  # log 0.9, log 0.5
 LEGEND = "underlined: p < 0.9 · bold: p < 0.5"
+MOST_HITS = 2_000  # marked in one text
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +67,35 @@ def shaded(tokens: Sequence[tuple[str, float]]) -> tuple[str, tuple[Range, ...]]
     return "".join(pieces), tuple(ranges)
 
 
+def with_hits(text: str, ranges: tuple[Range, ...], needle: str) -> tuple[Range, ...]:
+    """The ranges of a text with every occurrence of ``needle`` marked, in any case; a hit covers what it stands on.
+
+    >>> with_hits("Red or red", ((0, 6, "unsure"),), "red")
+    ((0, 3, 'hit'), (3, 6, 'unsure'), (7, 10, 'hit'))
+    """
+    if not needle:
+        return ranges
+    found = re.finditer(re.escape(visible(needle, lines=True)), text, re.IGNORECASE)
+    hits: list[Range] = [(m.start(), m.end(), "hit") for m, _ in zip(found, range(MOST_HITS), strict=False)]
+    if not ranges or not hits:
+        return tuple(hits) or ranges
+    out, starts, ends = list(hits), [h[0] for h in hits], [h[1] for h in hits]
+    for lo, hi, kind in ranges:
+        at = lo
+        for i in range(bisect_right(ends, lo), bisect_left(starts, hi)):
+            out += [(at, starts[i], kind)] if at < starts[i] else []
+            at = max(at, ends[i])
+        out += [(at, hi, kind)] if at < hi else []
+    return tuple(sorted(out))
+
+
+def line_at(body: Wrapped, offset: int) -> int:
+    """The line on which a character stands, cut as far as that."""
+    while not body.complete and (not body.ends or body.ends[-1] <= offset):
+        body.reach(body.known + 64)
+    return max(0, bisect_right(body.starts, offset) - 1)
+
+
 @dataclass(slots=True)
 class _Part:
     """A section laid out: its heading, its lines, its styled ranges by start."""
@@ -84,7 +108,12 @@ class _Part:
     def __post_init__(self) -> None:
         self.ends = [end for _, end, _ in self.ranges]
 
-    def segments(self, i: int) -> list[Segment]:
+    def mark(self, needle: str) -> None:
+        """Mark where ``needle`` stands."""
+        self.ranges = with_hits(self.body.text, self.ranges, needle)
+        self.ends = [end for _, end, _ in self.ranges]
+
+    def segments(self, i: int, styles: Mapping[str, Style]) -> list[Segment]:
         """Line ``i`` of the body as segments."""
         text, start = self.body.line(i), self.body.starts[i]
         stop, at, out = self.body.ends[i], start, []
@@ -94,7 +123,7 @@ class _Part:
             first, last = max(lo, at), min(hi, stop)
             out += [
                 Segment(text[at - start : first - start], PLAIN),
-                Segment(text[first - start : last - start], STYLES[kind]),
+                Segment(text[first - start : last - start], styles[kind]),
             ]
             at = last
         out.append(Segment(text[at - start :], PLAIN))
@@ -128,13 +157,27 @@ class Detail(Widget, can_focus=True):
         self._top = self._seen_to = 0
         self._rows: list[list[Segment]] = []
         self._drawn: deque[tuple[int, Hashable]] = deque(maxlen=16)
+        self._needle = ""
 
-    def show(self, key: Hashable, sections: Sequence[Section]) -> None:
-        """Show sections from their top; ``key`` says of what they are."""
+    def show(self, key: Hashable, sections: Sequence[Section], needle: str = "") -> None:
+        """Show sections from their top; ``key`` says of what they are; ``needle`` is marked wherever it stands."""
         if key != self.key:
             self.key, self.whole_seen = key, False
-        self._sections = sections
+        self._sections, self._needle = sections, needle
         self._lay_out()
+
+    def show_hit(self) -> None:
+        """Scroll to the first marked occurrence, where it is below what is shown."""
+        at = 0
+        for i, part in enumerate(self._parts):
+            at += 2 if i else 1
+            first = next((lo for lo, _, kind in part.ranges if kind == "hit"), None)
+            if first is not None:
+                at += line_at(part.body, first)
+                if at >= self._top + self._body_height():
+                    self.scroll_lines(at - self._top - 2)
+                return
+            at += part.body.count()
 
     @property
     def painted(self) -> Hashable:
@@ -169,6 +212,8 @@ class Detail(Widget, can_focus=True):
     def _lay_out(self) -> None:
         width = max(2, self.size.width)
         self._parts = [self._part(section, width) for section in self._sections]
+        for part in self._parts:
+            part.mark(self._needle)
         self._top = self._seen_to = 0
         self._repaint()
 
@@ -216,11 +261,21 @@ class Detail(Widget, can_focus=True):
                 return [Segment(fit(part.title, self.size.width).rstrip(), TITLE)]
             number -= 1
             if number < part.body.reach(number + 1):
-                return part.segments(number)
+                return part.segments(number, self._styles)
             number -= part.body.known
         return []
 
+    @property
+    def _styles(self) -> Mapping[str, Style]:
+        app = self.app
+        return app.palette.ranges if isinstance(app, QuietApp) else SHAPES
+
     # ---- painting
+
+    def repaint(self) -> None:
+        """Paint all anew: the colours are others."""
+        self._rows = []
+        self._repaint()
 
     def on_resize(self, _event: Resize) -> None:
         """Lay out for the new width; what was seen stays seen."""

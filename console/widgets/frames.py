@@ -24,6 +24,9 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 from textual.screen import Screen, ScreenResultType
+from textual.widget import Widget
+
+from console.themes import Palette, palette
 
 QUERY = "\x1b[6n"
 # Bytes that may be on their way: ten cursor moves, or one page. At 16 kB/s they take 0.03 s.
@@ -141,6 +144,7 @@ class QuietApp(App[ReturnType]):
         self, *, driver_class: type[Driver] | None = None, ansi_color: bool = True, **options: Any
     ) -> None:
         self.frames = Frames()
+        self.palette: Palette = palette("default", 0)
         super().__init__(driver_class=driver_class or QuietDriver, ansi_color=ansi_color, **options)
         self.animation_level = "none"
 
@@ -195,4 +199,9 @@ class QuietScreen(Screen[ScreenResultType]):
         app = self.app
         if isinstance(app, QuietApp) and app.frames.busy:
             return  # the timer runs on: asked again at the next tick
+        if self._repaint_required:
+            # Everything is painted now. Textual would keep what single widgets asked for before that, and paint
+            # it once more with the first key: a page where a cursor moved.
+            for widget in self.walk_children(Widget):
+                widget._exchange_repaint_regions()  # noqa: SLF001 - Textual has no other way
         super()._on_timer_update()

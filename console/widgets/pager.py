@@ -25,6 +25,9 @@ from console.widgets.frames import QuietApp
 from console.windows import Cursor, Windows
 
 GUTTER = 2  # cells: the cursor, the mark
+# The cursor's cell: where it stands and whether the row is marked, so that the verdict keeps its own.
+SIGNS = {(False, False): " ", (True, False): ">", (False, True): "•", (True, True): "»"}
+CURSOR = 1  # of them the cursor's: all that a move paints
 # A page whose rows are under way waits so long before it is painted as ``…``: usually it is painted once.
 HOLD = 0.03
 PLAIN = Style()
@@ -74,6 +77,7 @@ class Pager(Widget, can_focus=True):
         self._mark_of: MarkOf = lambda _row: " "
         self._titles: Callable[[int], str] | None = None
         self._marks: dict[int, str] = {}
+        self.chosen: Callable[[int], bool] = lambda _position: False  # rows that show as marked for something
         self._drawn: deque[tuple[int, int]] = deque(maxlen=64)  # frame, position of the cursor row in it
         self._lines: list[str] = []
         self._reach: list[int] = []
@@ -180,8 +184,8 @@ class Pager(Widget, can_focus=True):
         if flipped:
             self._turn()
         elif self._cursor.position != before:
-            self._refresh_gutter(before)
-            self._refresh_gutter(self._cursor.position)
+            self._refresh_gutter(before, CURSOR)
+            self._refresh_gutter(self._cursor.position, CURSOR)
             self._fetch()
         if self._cursor.position != before:
             self.post_message(self.Moved(self._cursor.position))
@@ -239,18 +243,26 @@ class Pager(Widget, can_focus=True):
                 self.refresh(*regions)
         self._reach = reaches
 
-    def _refresh_gutter(self, position: int) -> None:
+    def refresh_gutters(self) -> None:
+        """Other rows are ``chosen`` now: repaint the gutters that differ."""
+        for y in range(self._head, len(self._lines)) if self._held is None else ():
+            position = self._cursor.top + y - self._head
+            if position < self._windows.length and self._gutter(position) != self._lines[y][:GUTTER]:
+                self._refresh_gutter(position, CURSOR)
+
+    def _refresh_gutter(self, position: int, cells_wide: int = GUTTER) -> None:
         y = position - self._cursor.top + self._head
         if self._held is None and self._head <= y < len(self._lines):
             self._lines[y] = self._gutter(position) + self._lines[y][GUTTER:]
             self._reach[y] = max(self._reach[y], GUTTER)
-            self.refresh(Region(0, y, GUTTER, 1))
+            self.refresh(Region(0, y, cells_wide, 1))
 
     def _gutter(self, position: int) -> str:
         row = self._windows.row(position)
         letter = self._marks.get(position) or ("" if row is None else self._mark_of(row))
         letter = visible(letter[:1]) or " "
-        return (">" if position == self._cursor.position else " ") + (letter if cells(letter) == 1 else "?")
+        cursor = SIGNS[position == self._cursor.position, self.chosen(position)]
+        return cursor + (letter if cells(letter) == 1 else "?")
 
     def _line(self, y: int) -> str:
         width = self.size.width - GUTTER
@@ -272,7 +284,13 @@ class Pager(Widget, can_focus=True):
         if y < self._head:
             return Strip([Segment(line, TITLE)], width)
         self._note_drawn(self._lines_top + y - self._head)
-        return Strip([Segment(line[:GUTTER], PLAIN), Segment(line[GUTTER:], PLAIN)], width)
+        app = self.app
+        colour = app.palette.marks.get(line[1:GUTTER]) if isinstance(app, QuietApp) else None
+        if colour is None:
+            return Strip([Segment(line[:GUTTER], PLAIN), Segment(line[GUTTER:], PLAIN)], width)
+        return Strip(
+            [Segment(line[:1], PLAIN), Segment(line[1:GUTTER], colour), Segment(line[GUTTER:], PLAIN)], width
+        )
 
     def _note_drawn(self, position: int) -> None:
         """Remember in which frame the row under the cursor is drawn."""

@@ -27,9 +27,7 @@ def drawn(
     i: int, run_no: int, *, stratum: str = "", reserve: bool = False, assigned: tuple[str, ...] = ()
 ) -> Draw:
     """Row ``i`` of a draw: the teacher's answer to prompt ``i``."""
-    return Draw(
-        0, 0, (run_no << 40) + i, output_id(i), stratum, 0.5, reserve, canonical_text(list(assigned))
-    )
+    return Draw(0, 0, (run_no << 40) + i, output_id(i), stratum, 0.5, reserve, canonical_text(list(assigned)))
 
 
 @pytest.fixture
@@ -306,10 +304,27 @@ def test_a_filter_names_slices_of_the_contract_and_of_people(store, planned):
 
 
 def test_what_is_like_a_text_comes_nearest_first_without_itself(store, filled):
-    filled({f"the {thing} is late": {"teacher": f"sorry about the {thing}"} for thing in ("parcel", "red parcel", "letter")})
+    filled(
+        {
+            f"the {thing} is late": {"teacher": f"sorry about the {thing}"}
+            for thing in ("parcel", "red parcel", "letter")
+        }
+    )
     every = subjects(store)
     near = subjects(store, similar=every[0])
     assert near[0] == every[1]
     assert every[0] not in near
     assert subjects(store, similar="red letter")[0] in every[1:]
     assert subjects(store, similar="parcel", filter="prompt ~ red") == [every[1]]
+
+
+def test_completion_knows_the_frequent_values_of_metadata_and_not_what_every_row_has_its_own_of(
+    store, filled
+):
+    texts = {f"p{i}": {"teacher": "x"} for i in range(250)}
+    filled(
+        texts,
+        metadata={p: {"tier": "gold" if i % 3 else "vip", "ticket": f"T-{i}"} for i, p in enumerate(texts)},
+    )
+    found = [(v.key, v.value) for v in store.ask(read.METADATA_VALUES, project="demo")]
+    assert found == [("tier", "gold"), ("tier", "vip")]

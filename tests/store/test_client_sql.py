@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from store.errors import InputError, RuleError
-from store.opening import LEAST_MEMORY, open_file
+from store.opening import CALM_MEMORY, ROOMY_MEMORY, Memory, open_file
 from store.query import MAX_BYTES, TABLE_FUNCTIONS, allowed_function, allowed_table_function
 
 DELETE = "with x as (delete from event returning *) select * from x"
@@ -139,10 +139,16 @@ def test_an_answer_ends_at_its_byte_budget(near_store):
         near_store.call("sql", text="select repeat('x', 70000000)")
 
 
-def test_memory_is_bounded_and_stays_so(near_store, tmp_path: Path, plain):
+def test_memory_is_bounded_and_wider_only_while_somebody_needs_it(tmp_path: Path, plain):
     limit = "select parse_formatted_bytes(current_setting('memory_limit'))"
     whole = plain.execute(limit).fetchall()[0][0]
+    found = []
     with open_file(tmp_path / "other.duckdb") as connection:
-        found = connection.execute(limit).fetchall()[0][0]
-    assert found <= whole
-    assert found == pytest.approx(min(whole, max(LEAST_MEMORY, whole / 2)), rel=0.05)
+        memory = Memory(connection)
+        connection.execute("set lock_configuration=true")
+        found.append(connection.execute(limit).fetchall()[0][0])
+        with memory.roomy(), memory.roomy():
+            found.append(connection.execute(limit).fetchall()[0][0])
+        found.append(connection.execute(limit).fetchall()[0][0])
+    calm = min(whole, CALM_MEMORY)
+    assert found == pytest.approx([calm, min(whole, ROOMY_MEMORY), calm], rel=0.05)

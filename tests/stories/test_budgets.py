@@ -15,7 +15,6 @@ def opened(term: Terminal) -> Terminal:
     term.send(b"ga")
     term.wait_for(r"> +1 ")
     term.until_quiet(0.4)
-    term.keys("j k")  # the first key in a new room may still paint the page once more
     return term
 
 
@@ -42,7 +41,9 @@ def test_side_by_side_a_move_costs_3_kb_at_most(shown: Desk) -> None:
 
 def test_a_verdict_in_the_list_costs_160_bytes(sample: Desk) -> None:
     with opened(sample.console(80, 24)) as term:
-        assert [n for n in (term.bytes_for("a", quiet=0.25) for _ in range(5)) if n > 160] == []
+        term.keys("a j")  # the first says once that it was judged from the list
+        marks = [term.bytes_for("a", quiet=0.25) for _ in range(5)]
+        assert max(marks) <= 160, marks
 
 
 def test_idle_writes_nothing(shown: Desk) -> None:
