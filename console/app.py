@@ -266,7 +266,11 @@ class SpiritsafeApp(QuietApp[None]):
         if self._saving is not None:
             self._saving.stop()
             self._saving = None
-        state.save(self.state_file, self.state)
+        try:
+            state.save(self.state_file, self.state)
+        except OSError as error:  # a full disk: a place in a list is no evidence, and judging goes on
+            if self.here is not None:
+                self.here.tell(f"your place was not kept: {error.strerror}: {self.state_file}")
 
     def keep_place(self) -> None:
         """Save where the reviewer is."""

@@ -23,6 +23,7 @@ class Run:
     """An open run."""
 
     BATCH = ROW_GROUP
+    MOST = 128 << 20  # bytes of a batch: a frame carries four times as many
 
     def __init__(self, client: Client, project: str, run_id: str, run_no: int) -> None:
         self.client, self.project, self.run_id, self.run_no = client, project, run_id, run_no
@@ -55,8 +56,9 @@ class Run:
         if missing := [name for name in names if name not in batch.column_names]:
             raise InputError(f"rows for {table} lack the column {missing[0]}")
         batch = _shaped(table, [batch.column(name) for name in names])
-        for start in range(0, batch.num_rows, self.BATCH):
-            self._append(table, batch.slice(start, self.BATCH))
+        most = max(1, min(self.BATCH, self.MOST * batch.num_rows // max(1, batch.nbytes)))
+        for start in range(0, batch.num_rows, most):
+            self._append(table, batch.slice(start, most))
         return int(batch.num_rows)
 
     def _append(self, table: str, batch: pa.Table) -> None:

@@ -11,6 +11,7 @@ from store.arrow import arrow_schema
 from store.client import Client
 from store.errors import InputError, RoleError, RuleError
 from store.records import ARTIFACTS, File, Score, columns_of, key_of
+from store.run import Run
 from tests.factories import arrival, output
 
 
@@ -174,3 +175,11 @@ def test_client_sql_cannot_leave(store, text):
 def test_client_sql_is_stopped_at_its_time_limit(store):
     with pytest.raises(RuleError, match="longer"):
         store.call("sql", text="select count(*) from range(10000000000) a, range(100) b", seconds=0.2)
+
+
+def test_long_rows_go_in_as_many_frames_as_they_need(store, monkeypatch):
+    monkeypatch.setattr(Run, "MOST", 1000)
+    run = store.run("demo", "import", params={}, inputs={})
+    run.add("arrival", (arrival("x" * 400 + str(i)) for i in range(20)))
+    run.close()
+    assert store.ask(read.COUNTS, project="demo")[0].arrivals == 20
