@@ -19,8 +19,8 @@ from engine.import_files import Chosen, Reading
 from engine.stages import as_mapping, option
 from store.errors import InputError, RuleError, UsageError
 from store.file_rows import format_of
-from store.mapping import Mapping
-from store.source_files import SourceFile, find_files, split_of
+from store.mapping import SPLITS, Mapping
+from store.source_files import SourceFile, find_files, names_say_splits, split_of
 
 if TYPE_CHECKING:
     from engine.predictions import Known
@@ -99,6 +99,10 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         result |= {"skipped_more": more} if (more := len(found.skipped) - MOST_NAMES) > 0 else {}
     if chosen.known and mapping.outputs and not params.predictions:
         result["note"] = "outputs that were not mapped then: --predictions adds them"
+    if not params.split_by_file and mapping.split in SPLITS and names_say_splits(list(chosen.fresh)):
+        result["note"] = (
+            f"all of it is split {mapping.split}; the files' names differ: --split-by-file goes by them"
+        )
     if chosen.fresh:
         result |= _import(context, params, mapping, chosen.fresh, result)
     return result
@@ -115,7 +119,7 @@ def _import(
     from store.feed import Feed
     from store.rejects import Rejects
 
-    mappings = {file: _of_file(mapping, file, params) for file in fresh}
+    mappings = {file: of_file(mapping, file, params) for file in fresh}
     _check_fits(mappings)
     roles = _roles(context, params, mapping)
     known = _known(context, mapping) if params.predictions else None
@@ -130,6 +134,8 @@ def _import(
             for file, identity in fresh.items():
                 reading.read(file, mappings[file], identity)
         counts = reading.counts(mapping)
+        notes = [told["note"] for told in (result, counts) if "note" in told]
+        counts |= {"note": "; ".join(notes)} if notes else {}
         if rejects is not None:
             rejects.keep()
             if rejects.count and not reading.taken:
@@ -141,7 +147,8 @@ def _import(
     return counts
 
 
-def _of_file(mapping: Mapping, file: SourceFile, params: Params) -> Mapping:
+def of_file(mapping: Mapping, file: SourceFile, params: Params) -> Mapping:
+    """The mapping for one of the files. Raises InputError where its split should be in its name and is not."""
     return replace(mapping, split=split_of(file)) if params.split_by_file else mapping
 
 
@@ -149,21 +156,22 @@ def _guessed(files: Sequence[SourceFile], params: Params) -> Mapping:
     """No mapping was given: raises InputError that shows one which the first rows suggest."""
     from store.suggest import first_rows, keys_of
 
-    rows = first_rows(files[0])
-    words = suggested_words(files[0], params)
-    todo = f"Perhaps: {shlex.join(words)}" if words else f"Its keys are {', '.join(keys_of(rows)) or 'none'}."
+    words = suggested_words(files, params)
+    keys = ", ".join(keys_of(first_rows(files[0])))[:500] or "none"
+    todo = f"Perhaps: {shlex.join(words)}" if words else f"Its keys are {keys}."
     raise InputError("nothing says which field is the prompt", where=files[0].name, todo=todo[:2000])
 
 
-def suggested_words(file: SourceFile, params: Params) -> list[str]:
-    """The words of a whole import command that a file's first rows suggest, none where nothing looks like a prompt."""
+def suggested_words(files: Sequence[SourceFile], params: Params) -> list[str]:
+    """The words of a whole import command that the first rows suggest, none where nothing looks like a prompt."""
     from store.mapping_text import as_flags
     from store.suggest import first_rows, suggest
 
-    mapping = suggest(first_rows(file))
+    mapping = suggest(first_rows(files[0]))
     if mapping is None:
         return []
-    return ["spiritsafe", "import", *(os.fspath(path) for path in params.files), *as_flags(mapping)]
+    words = ["spiritsafe", "import", *(os.fspath(path) for path in params.files), *as_flags(mapping)]
+    return [*words, "--split-by-file"] if mapping.split in SPLITS and names_say_splits(files) else words
 
 
 def _check_fits(mappings: dict[SourceFile, Mapping]) -> None:

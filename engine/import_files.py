@@ -102,8 +102,8 @@ class Reading:
             "arrivals": self.feed.next_seq("arrival"),
             "outputs": self.feed.next_seq("output"),
             "rejected": self.rejects.count if self.rejects else 0,
-            "by_model": by_model,
         }
+        told |= {"by_model": by_model} if by_model else {}
         if empty := [o for o in mapping.outputs if not by_model[o.model]]:
             told["note"] = "; ".join(f"no row has an output of {o.model} at {o.text!r}" for o in empty)
         return told

@@ -21,10 +21,11 @@ from engine.record import evidence, record_hash, render_json
 from engine.rejudge import faults
 from engine.stages import Progress, silent
 from store import read
-from store.canonical import RowDigest, messages_of, output_id_of, prompt_id_of
+from store.canonical import BLOCK, RowDigest, messages_of, output_id_of, prompt_id_of
 from store.client import Client
 from store.errors import InputError, SpiritsafeError
 from store.records import SEQ_BITS, columns_of
+from store.row_values import rows_of
 
 NEWLINE = b"\n"
 
@@ -83,26 +84,44 @@ def _run(store: Client, project: str, run: read.Run) -> tuple[list[Difference], 
         rows += found.rows
         if (found.rows, found.hexdigest()) != (stated["rows"], stated["sha256"]):
             where = f"project {project}, run {run.run_no} ({run.stage}), table {table}"
-            where += _changed_row(store, run.run_no, table)
+            where += _changed_row(store, run.run_no, table) or _changed_block(stated.get("marks", []), found)
             recorded = f"{stated['rows']} rows {stated['sha256'][:16]}…"
             differences.append(Difference(where, recorded, f"{found.rows} rows {found.hexdigest()[:16]}…"))
     return differences, rows
+
+
+def _changed_block(stated: list[str], found: RowDigest) -> str:
+    """Between which rows something was changed first, by the marks that the digest left on its way."""
+    at = next(
+        (i for i, pair in enumerate(zip(stated, found.marks, strict=False)) if pair[0] != pair[1]), None
+    )
+    at = min(len(stated), len(found.marks)) if at is None else at
+    last = min(found.rows, (at + 1) * BLOCK)
+    return f", rows {at * BLOCK} to {last - 1}" if last > at * BLOCK else f", after row {found.rows - 1}"
 
 
 def _changed_row(store: Client, run_no: int, table: str) -> str:
     """Which row was changed, where a row carries a hash of its own: an output does, and so does an arrival."""
     if table not in ("output", "arrival"):
         return ""
-    for row in store.rows_of_run(run_no, table, list(columns_of(table))).to_pylist():
-        if table == "output":
-            expected = output_id_of(row["prompt_id"], row["model"], row["sample_index"], row["text"])
-            own, key = row["output_id"], row["output_key"]
-        else:
-            messages = msgspec.json.decode(row["messages"]) if row["messages"] else messages_of(row["text"])
-            expected, own, key = prompt_id_of(messages), row["prompt_id"], row["arrival_key"]
-        if expected != own:
-            return f", row {key & (1 << SEQ_BITS) - 1} (its id {own} does not fit it)"
-    return ""
+
+    def take(found: list[str], rows: Any) -> None:
+        found += [] if found else [told for row in rows.to_pylist() if (told := _misfit(table, row))][:1]
+
+    columns = list(columns_of(table))
+    changed = store.fold("rows_of_run", list[str], take, run_no=run_no, table=table, columns=columns)
+    return changed[0] if changed else ""
+
+
+def _misfit(table: str, row: dict[str, Any]) -> str:
+    """Where a row's own id is not that of its content."""
+    if table == "output":
+        expected = output_id_of(row["prompt_id"], row["model"], row["sample_index"], row["text"])
+        own, key = row["output_id"], row["output_key"]
+    else:
+        messages = msgspec.json.decode(row["messages"]) if row["messages"] else messages_of(row["text"])
+        expected, own, key = prompt_id_of(messages), row["prompt_id"], row["arrival_key"]
+    return "" if expected == own else f", row {key & (1 << SEQ_BITS) - 1} (its id {own} does not fit it)"
 
 
 def _strays(store: Client) -> Iterator[Difference]:
@@ -119,11 +138,12 @@ def _strays(store: Client) -> Iterator[Difference]:
 
 def run_digest(store: Client, run_no: int, table: str, columns: list[str]) -> RowDigest:
     """The digest of a run's rows as they are stored now."""
-    digest = RowDigest()
-    for batch in store.rows_of_run(run_no, table, columns).to_batches():
-        rows = zip(*(column.to_pylist() for column in batch.columns), strict=True)
-        digest.update([tuple(v.hex() if isinstance(v, bytes) else v for v in row) for row in rows])
-    return digest
+
+    def take(digest: RowDigest, rows: Any) -> None:
+        for some in rows_of(rows):
+            digest.update(some)
+
+    return store.fold("rows_of_run", RowDigest, take, run_no=run_no, table=table, columns=columns)
 
 
 def _acts(store: Client) -> Iterator[Difference]:

@@ -56,11 +56,12 @@ class OpenRun(Act, frozen=True):
 
 
 class Digest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a run left in one table: SHA-256 over canonical rows in stored order."""
+    """What a run left in one table: SHA-256 over canonical rows in stored order, and its marks on the way."""
 
     rows: int
     columns: list[str]
     sha256: str
+    marks: list[str] = []
 
 
 class CloseRun(Act, frozen=True):

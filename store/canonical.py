@@ -65,23 +65,33 @@ def output_id_of(prompt_id: str, model: str, sample_index: int, text: str) -> st
     return content_id("output", prompt_id, model, sample_index, text)
 
 
+BLOCK = 4096  # rows after which a digest leaves a mark
+
+
 class RowDigest:
     """SHA-256 over canonical rows in stored order: one JSON array a row, newline-ended.
 
-    Floats are written in their shortest round-trip form (the same on every machine); NULL is ``null``.
+    Floats are written in their shortest round-trip form (the same on every machine); NULL is ``null``. ``marks`` are
+    the first 64 bits of the digest after every BLOCK rows: the first that differs says where a row was changed.
     """
 
-    __slots__ = ("_hash", "rows")
+    __slots__ = ("_hash", "marks", "rows")
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256()
         self.rows = 0
+        self.marks: list[str] = []
 
     def update(self, rows: Iterable[Sequence[object]]) -> None:
         """Add rows (tuples in the order of the columns that the closing event names)."""
         rows = rows if isinstance(rows, list) else list(rows)
-        self._hash.update(_row_encoder.encode_lines(rows))
-        self.rows += len(rows)
+        while rows:
+            room = BLOCK - self.rows % BLOCK
+            some, rows = rows[:room], rows[room:]
+            self._hash.update(_row_encoder.encode_lines(some))
+            self.rows += len(some)
+            if not self.rows % BLOCK:
+                self.marks.append(self._hash.hexdigest()[:16])
 
     def hexdigest(self) -> str:
         return self._hash.hexdigest()

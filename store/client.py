@@ -236,6 +236,18 @@ class Client:
         """A run's rows of one artifact table, in stored order."""
         return self._fetch("rows_of_run", {"run_no": run_no, "table": table, "columns": columns})
 
+    def fold(self, op: str, begin: Callable[[], R], take: Callable[[R, pa.Table], None], **args: Any) -> R:
+        """An answer in bulk taken piece by piece, so that it need not fit into memory; begun anew where the hub died."""
+        import pyarrow as pa
+
+        def finish(_: Response, channel: Channel) -> R:
+            state = begin()
+            for frame in _frames(channel):
+                take(state, pa.ipc.open_stream(frame).read_all())
+            return state
+
+        return self.stream(op, finish, **args)
+
     def table(self, op: str, **args: Any) -> pa.Table:
         """The answer of an operation that answers in bulk, as one Arrow table."""
         return self._fetch(op, args)

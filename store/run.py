@@ -76,7 +76,12 @@ class Run:
     def close(self, result: dict[str, Any] | None = None) -> dict[str, Any]:
         """Close the run: its rows are seen from here on. Returns the closing act's answer."""
         tables = {
-            table: {"rows": d.rows, "columns": list(columns_of(table)), "sha256": d.hexdigest()}
+            table: {
+                "rows": d.rows,
+                "columns": list(columns_of(table)),
+                "sha256": d.hexdigest(),
+                "marks": d.marks,
+            }
             for table, d in self._digests.items()
         }
         payload = {"run_no": self.run_no, "tables": tables, "result": acts.exact(result or {})}

@@ -170,3 +170,14 @@ def test_a_changed_draw_or_verdict_is_found_and_located(desk: Client, sql: str) 
     found = verify_store(desk).differences
     assert found
     assert any("table draw" in d.where or "typed copy" in d.where for d in found)
+
+
+def test_a_changed_row_is_located_by_the_marks_of_its_tables_digest(desk: Client) -> None:
+    run = desk.run(PROJECT, "coverage", params={}, inputs={})
+    run.add("score", (Score(0, 0, i, i, "p", "m", "exact", 1.0) for i in range(10_000)))
+    run.close()
+    stop_hub(desk.path)
+    with duckdb.connect(str(desk.path)) as file:
+        file.execute(f"update score set value = 0 where score_key = {(run.run_no << 40) + 5000}")  # noqa: S608
+    (found,) = verify_store(desk).differences
+    assert found.where.endswith("table score, rows 4096 to 8191")
