@@ -159,6 +159,9 @@ OWNER_ONLY = frozenset({"project.create", "contract.lock", "decide"})
 OWNER_STAGES = frozenset(
     {"audit", "dataset", "evaluate", "evaluation", "gate", "train"}
 )  # what a decision rests on
+BULK = frozenset(
+    {"ok", "bad", "unsure", "keep", "distinct", "both", "neither"}
+)  # what needs no text to be shown
 VERDICTS: dict[str, frozenset[str]] = {
     "audit": frozenset({"ok", "bad", "unsure"}),
     "adjudicate": frozenset({"ok", "bad", "escalate"}),
@@ -184,6 +187,8 @@ def parse(kind: str, payload: object) -> Act:
         raise InputError(
             f"a bulk verdict has 1 to {MAX_SUBJECTS:,} different subjects, not {len(act.subjects):,}"
         )
+    if isinstance(act, GiveVerdicts) and act.verdict not in BULK:
+        raise InputError(f"{act.verdict} is said of what was shown, never of a whole selection")
     if isinstance(act, SaveSlice) and not (0 < len(act.name) <= MAX_NAME and act.name.isprintable()):
         raise InputError(f"a slice has a name of 1 to {MAX_NAME} printable characters")
     if isinstance(act, Comment) and not 0 < len(act.text) <= MAX_TEXT:

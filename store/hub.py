@@ -193,6 +193,7 @@ class Hub:
         if self.door.go(instance) and not self.shared.stop.is_set():
             cursor = self.database.cursor()
             self.shared.queues.leave(cursor, instance)
+            self.shared.present.pop(instance, None)
             cursor.close()
 
     def close(self) -> None:

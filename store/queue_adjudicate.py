@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,23 +33,26 @@ def _values(view: View) -> list[Any]:
     return [spec.project, spec.project, view.reviewer, spec.plan, spec.plan]
 
 
-def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
-    found = AUDIT.detail(cursor, view, member, seen)
-    said = cursor.execute(
-        "select verdict, reason, count(*) from current_verdict where project = ? and queue = 'audit' and subject = ?"
-        " and not bulk and verdict <> 'unsure' group by all order by count(*) desc, verdict desc, reason",
-        [view.spec.project, found["subject"]],
-    ).fetchall()
-    options = list(said)
-    for verdict, reason in FALLBACK:
-        if all(verdict != given for given, _, _ in said):
-            options.append((verdict, reason, 0))
-    unsure = cursor.execute(
-        "select count(*) from current_verdict where project = ? and queue = 'audit' and subject = ?"
-        " and not bulk and verdict = 'unsure'",
-        [view.spec.project, found["subject"]],
-    ).fetchall()[0][0]
-    return found | {"options": options, "unsure": unsure}
+def _details(
+    cursor: DuckDBPyConnection, view: View, members: Sequence[Member], seen: Seen
+) -> list[dict[str, Any]]:
+    found = AUDIT.details(cursor, view, members, seen)
+    said: dict[str, list[tuple[str, int | None, int]]] = {}
+    for subject, *option in cursor.execute(
+        "select subject, verdict, reason, count(*) from current_verdict where project = ? and queue = 'audit'"
+        " and subject in (select unnest(?::varchar[])) and not bulk group by all order by count(*) desc, verdict desc, reason",
+        [view.spec.project, [one["subject"] for one in found]],
+    ).fetchall():
+        said.setdefault(subject, []).append((option[0], option[1], option[2]))
+    return [one | _taken(said.get(one["subject"], [])) for one in found]
+
+
+def _taken(said: list[tuple[str, int | None, int]]) -> dict[str, Any]:
+    """What can be taken: what was said, and what nobody said; how many were unsure."""
+    options = [option for option in said if option[0] != "unsure"]
+    given = {verdict for verdict, _, _ in options}
+    options += [(verdict, reason, 0) for verdict, reason in FALLBACK if verdict not in given]
+    return {"options": options, "unsure": sum(count for verdict, _, count in said if verdict == "unsure")}
 
 
 KIND = replace(
@@ -56,6 +60,6 @@ KIND = replace(
     source=f"from ({_CONTESTED}) c join output o on o.output_key = c.output_key"
     " join arrival a using (arrival_key) {mine} where true",
     values=_values,
-    detail=_detail,
+    details=_details,
     drawn=False,
 )

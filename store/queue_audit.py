@@ -17,7 +17,7 @@ from store.queue_kind import (
     Shown,
     View,
     by_key,
-    prompt_detail,
+    prompt_details,
     prompt_heads,
 )
 
@@ -42,21 +42,44 @@ def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> 
     return [Shown(outputs[key][0], (prompts[outputs[key][1]], outputs[key][2])) for key, _ in members]
 
 
-def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
-    row = by_key(cursor, "output", "output_key", _OUTPUT, [member[0]])[member[0]]
-    output = dict(zip(_OUTPUT, row, strict=True))
-    revealed = seen(output["output_id"])
-    prompt = prompt_detail(cursor, output.pop("arrival_key"), view=view, revealed=revealed)
-    checks = None
-    if revealed:
-        checks = cursor.execute(
-            "select c.name, c.passed, c.detail from check_result c join closed_run r using (run_no)"
-            " where c.output_key = ? and c.output_id = ? order by c.check_key",
-            [member[0], output["output_id"]],
-        ).fetchall()
-    else:
-        output["model"] = output["latency_us"] = None
-    return {"subject": output["output_id"], "prompt": prompt, "outputs": [output], "checks": checks}
+def _details(
+    cursor: DuckDBPyConnection, view: View, members: Sequence[Member], seen: Seen
+) -> list[dict[str, Any]]:
+    rows = by_key(cursor, "output", "output_key", _OUTPUT, [key for key, _ in members])
+    outputs = {key: dict(zip(_OUTPUT, row, strict=True)) for key, row in rows.items()}
+    revealed = {key: seen(output["output_id"]) for key, output in outputs.items()}
+    shown: dict[int, bool] = {}
+    for key, output in outputs.items():  # an arrival of two outputs tells nothing while one of them is blind
+        shown[output["arrival_key"]] = shown.get(output["arrival_key"], True) and revealed[key]
+    prompts = prompt_details(cursor, shown, view=view)
+    checks = _checks(cursor, [key for key in outputs if revealed[key]])
+    found = []
+    for key, _ in members:
+        output = {name: value for name, value in outputs[key].items() if name != "arrival_key"}
+        if not revealed[key]:
+            output["model"] = output["latency_us"] = None
+        found.append({
+            "subject": output["output_id"],
+            "prompt": prompts[outputs[key]["arrival_key"]],
+            "outputs": [output],
+            "checks": checks.get(key, []) if revealed[key] else None,
+        })  # fmt: skip
+    return found
+
+
+def _checks(cursor: DuckDBPyConnection, keys: Sequence[int]) -> dict[int, list[tuple[str, bool, str]]]:
+    """(name, passed, detail) of every check of outputs, in the order they ran."""
+    if not keys:
+        return {}
+    found: dict[int, list[tuple[str, bool, str]]] = {}
+    for key, *check in cursor.execute(
+        "select c.output_key, c.name, c.passed, c.detail from check_result c join closed_run r using (run_no)"
+        " join output o on o.output_key = c.output_key and o.output_id = c.output_id"
+        " where c.output_key in (select unnest(?::bigint[])) and o.output_key between ? and ? order by c.check_key",
+        [list(keys), min(keys), max(keys)],
+    ).fetchall():
+        found.setdefault(key, []).append((check[0], check[1], check[2]))
+    return found
 
 
 KIND = Kind(
@@ -89,5 +112,5 @@ KIND = Kind(
     ),
     subjects=_subjects,
     rows=_rows,
-    detail=_detail,
+    details=_details,
 )

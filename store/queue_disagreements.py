@@ -21,7 +21,7 @@ from store.queue_kind import (
     Shown,
     View,
     by_key,
-    prompt_detail,
+    prompt_details,
     prompt_heads,
 )
 
@@ -90,10 +90,15 @@ def _rows(cursor: DuckDBPyConnection, view: View, members: Sequence[Member]) -> 
     return [Shown(p.subject, (prompts[p.arrival_key], p.left[3], p.right[3])) for p in pairs]
 
 
-def _detail(cursor: DuckDBPyConnection, view: View, member: Member, seen: Seen) -> dict[str, Any]:
-    (pair,) = _pairs(cursor, view, [member], ("text", "model"))
-    revealed = seen(pair.subject)
-    prompt = prompt_detail(cursor, pair.arrival_key, view=view, revealed=revealed)
+def _details(
+    cursor: DuckDBPyConnection, view: View, members: Sequence[Member], seen: Seen
+) -> list[dict[str, Any]]:
+    pairs = list(_pairs(cursor, view, members, ("text", "model")))
+    prompts = prompt_details(cursor, {pair.arrival_key: seen(pair.subject) for pair in pairs}, view=view)
+    return [_detail(pair, prompts[pair.arrival_key], revealed=seen(pair.subject)) for pair in pairs]
+
+
+def _detail(pair: Pair, prompt: dict[str, Any], *, revealed: bool) -> dict[str, Any]:
     roles = ("student", "teacher") if pair.swapped else ("teacher", "student")
     outputs = [
         {
@@ -140,5 +145,5 @@ KIND = Kind(
     ),
     subjects=_subjects,
     rows=_rows,
-    detail=_detail,
+    details=_details,
 )

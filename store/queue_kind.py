@@ -89,7 +89,7 @@ class Kind:
     search: Search
     subjects: Callable[[DuckDBPyConnection, Sequence[Member]], list[str]]
     rows: Callable[[DuckDBPyConnection, View, Sequence[Member]], list[Shown]]
-    detail: Callable[[DuckDBPyConnection, View, Member, Seen], dict[str, Any]]
+    details: Callable[[DuckDBPyConnection, View, Sequence[Member], Seen], list[dict[str, Any]]]
     open_columns: Mapping[str, Column] = field(default_factory=dict)  # only where the queue is not blind
     metadata: str | None = None  # SQL of the metadata that further names are looked up in
     drawn: bool = True  # whether a seed gives it a random order
@@ -133,14 +133,18 @@ def prompt_heads(cursor: DuckDBPyConnection, keys: Iterable[int]) -> dict[int, s
     return {key: row[0] for key, row in found.items()}
 
 
-def prompt_detail(cursor: DuckDBPyConnection, key: int, *, view: View, revealed: bool) -> dict[str, Any]:
-    """Everything of an arrival; its source, and metadata that names a model, only once revealed."""
-    found = dict(zip(_ARRIVAL, by_key(cursor, "arrival", "arrival_key", _ARRIVAL, [key])[key], strict=True))
-    if revealed:
-        return found
-    metadata = msgspec.json.decode(found["metadata"])
-    told = {name: value for name, value in metadata.items() if not tells(name, view.models)}
-    return found | {"source": None, "metadata": canonical_text(told)}
+def prompt_details(
+    cursor: DuckDBPyConnection, keys: Mapping[int, bool], *, view: View
+) -> dict[int, dict[str, Any]]:
+    """Everything of arrivals by key; of each whose value is not True, no source and no metadata that names a model."""
+    found = {}
+    for key, row in by_key(cursor, "arrival", "arrival_key", _ARRIVAL, keys).items():
+        found[key] = dict(zip(_ARRIVAL, row, strict=True))
+        if not keys[key]:
+            metadata = msgspec.json.decode(found[key]["metadata"])
+            told = {name: value for name, value in metadata.items() if not tells(name, view.models)}
+            found[key] |= {"source": None, "metadata": canonical_text(told)}
+    return found
 
 
 def tells(name: str, models: Iterable[str]) -> bool:

@@ -55,7 +55,7 @@ KIND = Kind(
     ),
     subjects=_subjects,
     rows=_rows,
-    detail=_detail,
+    details=lambda cursor, view, members, seen: [_detail(cursor, view, m, seen) for m in members],
     drawn=False,
     secret=False,
 )

@@ -10,11 +10,14 @@ import msgspec
 from store import queue_search
 from store.errors import InputError, RoleError
 from store.ledger import reviewer
+from store.one_queue import Queue
 from store.queue_kind import QueueSpec
 from store.queue_ledger import HIDDEN, TELLING, hide_others, names_payload
 from store.session import Session
 from store.text_index import IndexDamaged, Snapshot
 from store.text_similar import similar_keys
+
+MOST_ROWS = 1000  # of one answer
 
 
 def kept_blind(session: Session) -> bool:
@@ -70,8 +73,8 @@ def close_queue(session: Session, queue: str) -> None:
 
 def window(session: Session, queue: str, low: int, high: int) -> list[tuple[int, str, str, tuple[str, ...]]]:
     """List rows at positions low … high - 1, at most 1,000."""
-    if high - low > 1000:
-        raise InputError("a window has at most 1,000 rows")
+    if high - low > MOST_ROWS:
+        raise InputError(f"a window has at most {MOST_ROWS:,} rows")
     queues = session.shared.queues
     found = queues.get(queue, session.who)
     rows = queues.window(session.cursor, found, low, high)
@@ -83,10 +86,28 @@ def detail(session: Session, queue: str, position: int) -> dict[str, Any]:
     """Everything that may be seen of one subject."""
     queues = session.shared.queues
     found = queues.get(queue, session.who)
-    told = queues.detail(session.cursor, found, position)
-    if found.view.spec.kind != "ledger" or told["kind"] not in TELLING or not kept_blind(session):
+    return _hidden(session, found, [queues.detail(session.cursor, found, position)])[0]
+
+
+def texts(session: Session, queue: str, low: int, high: int) -> list[dict[str, Any]]:
+    """The details of positions low … high - 1 (at most 1,000): what may be seen of each, whole."""
+    if high - low > MOST_ROWS:
+        raise InputError(f"at most {MOST_ROWS:,} rows with their texts")
+    queues = session.shared.queues
+    found = queues.get(queue, session.who)
+    return _hidden(session, found, queues.details(session.cursor, found, low, high))
+
+
+def _hidden(session: Session, queue: Queue, told: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Details without what others judged, where somebody judges blind."""
+    if queue.view.spec.kind != "ledger" or not kept_blind(session):
         return told
-    return told if reviewer(told["actor"], told["claimed"]) == session.who else told | {"payload": HIDDEN}
+    return [
+        one | {"payload": HIDDEN}
+        if one["kind"] in TELLING and reviewer(one["actor"], one["claimed"]) != session.who
+        else one
+        for one in told
+    ]
 
 
 def unreviewed(session: Session, queue: str, position: int, step: int) -> int | None:
@@ -127,6 +148,7 @@ QUEUE_OPERATIONS: dict[str, Callable[..., Any]] = {
     "close_queue": close_queue,
     "window": window,
     "detail": detail,
+    "texts": texts,
     "unreviewed": unreviewed,
     "find": find,
     "search": search,

@@ -215,30 +215,56 @@ class Queues:
 
     def detail(self, cursor: DuckDBPyConnection, queue: Queue, position: int) -> dict[str, Any]:
         """Everything the reviewer may see of one subject; more once it is judged, or in an open queue."""
-        members = queue.members(cursor, position, position + 1)
-        if not members:
+        found = self.details(cursor, queue, position, position + 1)
+        if not found:
             raise InputError(f"the queue has {queue.length:,} positions; {position + 1:,} is none of them")
+        return found[0]
+
+    def details(self, cursor: DuckDBPyConnection, queue: Queue, low: int, high: int) -> list[dict[str, Any]]:
+        """The same of positions low … high - 1, cut to the queue."""
+        members = queue.members(cursor, low, high)
         marks, spec = self.marks(cursor, queue), queue.view.spec
-        found = queue.kind.detail(
-            cursor, queue.view, members[0], lambda subject: not spec.blind or subject in marks
-        )
-        subject = found["subject"]
-        revealed = not spec.blind or subject in marks
-        if revealed and queue.kind.secret:
-            self._served(queue.view, [subject])
-        found["verdicts"] = None
-        if revealed:
-            found["verdicts"] = cursor.execute(
-                "select actor, verdict, reason, at_us from current_verdict"
-                " where project = ? and queue = ? and subject = ? order by seq",
-                [spec.project, spec.kind, subject],
-            ).fetchall()
-        found["comments"] = cursor.execute(
-            "select actor, at_us, text from comment"
-            " where project = ? and subject = ? and (? or actor = ?) order by seq",
-            [spec.project, subject, revealed, queue.view.reviewer],
-        ).fetchall()
-        return found | {"position": position, "mark": marks.get(subject, ""), "revealed": revealed}
+
+        def seen(subject: str) -> bool:
+            return not spec.blind or subject in marks
+
+        found = queue.kind.details(cursor, queue.view, members, seen)
+        subjects = [one["subject"] for one in found]
+        revealed = [subject for subject in subjects if seen(subject)]
+        if queue.kind.secret:
+            self._served(queue.view, revealed)
+        verdicts, comments = self._said(cursor, queue, subjects, revealed)
+        for at, one in enumerate(found, max(0, low)):
+            subject = one["subject"]
+            one |= {
+                "verdicts": verdicts.get(subject, []) if seen(subject) else None,
+                "comments": comments.get(subject, []),
+                "position": at, "mark": marks.get(subject, ""), "revealed": seen(subject),
+            }  # fmt: skip
+        return found
+
+    @staticmethod
+    def _said(
+        cursor: DuckDBPyConnection, queue: Queue, subjects: list[str], revealed: list[str]
+    ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+        """(actor, verdict, reason, time) and (actor, time, text) by subject: of what is revealed, and one's own comments."""
+        spec = queue.view.spec
+        verdicts: dict[str, list[Any]] = {}
+        for subject, *row in cursor.execute(
+            "select subject, actor, verdict, reason, at_us from current_verdict"
+            " where project = ? and queue = ? and subject in (select unnest(?::varchar[])) order by seq",
+            [spec.project, spec.kind, revealed],
+        ).fetchall():
+            verdicts.setdefault(subject, []).append(tuple(row))
+        comments: dict[str, list[Any]] = {}
+        for subject, *row in cursor.execute(
+            "select subject, actor, at_us, text from comment where project = ?"
+            " and (subject in (select unnest(?::varchar[])) or (actor = ? and subject in (select unnest(?::varchar[]))))"
+            " order by seq",
+            [spec.project, revealed, queue.view.reviewer, subjects],
+        ).fetchall():
+            comments.setdefault(subject, []).append(tuple(row))
+        return verdicts, comments
 
     def unreviewed(self, cursor: DuckDBPyConnection, queue: Queue, position: int, step: int) -> int | None:
         """The next (step 1) or previous (-1) position after ``position`` that this reviewer has not judged."""

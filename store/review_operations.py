@@ -20,7 +20,6 @@ from store.queues import Queues
 from store.rows import one_value
 from store.session import Bulk, Session
 
-MAX_ROWS = 1000  # of one answer with whole texts
 HERE_SECONDS = 90.0  # somebody who said nothing for so long is not here any more
 Name = Annotated[str, msgspec.Meta(max_length=200)]
 
@@ -43,15 +42,6 @@ def subjects(session: Session, queue: str, ranges: list[tuple[int, int]], unjudg
                     f"more than {MAX_SUBJECTS:,} samples", todo="Narrow the filter, and take them in parts."
                 )
     return list(chosen)
-
-
-def texts(session: Session, queue: str, low: int, high: int) -> list[dict[str, Any]]:
-    """The details of positions low … high - 1 (at most 1,000): what may be seen of each, whole."""
-    if high - low > MAX_ROWS:
-        raise InputError(f"at most {MAX_ROWS:,} rows with their texts")
-    queues: Queues = session.shared.queues
-    found = queues.get(queue, session.who)
-    return [queues.detail(session.cursor, found, at) for at in range(max(0, low), min(high, found.length))]
 
 
 def fresh(session: Session, queue: str) -> int:
@@ -115,19 +105,20 @@ def here(session: Session, project: Name, screen: Name) -> list[tuple[str, str]]
     """Say on which screen the caller is ("" leaves); (who, screen) of the others on this project."""
     now, present = time.monotonic(), session.shared.present
     if screen:
-        present[session.who] = (project, screen, now)
+        present[session.caller.instance] = (session.who, project, screen, now)
     else:
-        present.pop(session.who, None)
+        present.pop(session.caller.instance, None)
     return sorted(
-        (who, there)
-        for who, (of, there, at) in list(present.items())
-        if who != session.who and of == project and now - at < HERE_SECONDS
+        {
+            (who, there)
+            for who, of, there, at in list(present.values())
+            if who != session.who and of == project and now - at < HERE_SECONDS
+        }
     )
 
 
 REVIEW_OPERATIONS: dict[str, Callable[..., Any]] = {
     "subjects": subjects,
-    "texts": texts,
     "fresh": fresh,
     "evaluate": evaluate,
     "history": history,

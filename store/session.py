@@ -44,9 +44,8 @@ class Shared:
     stop: threading.Event
     leave: Callable[[], None]  # ask the hub to leave
     text: Follower
-    present: dict[str, tuple[str, str, float]] = field(
-        default_factory=dict
-    )  # who: project, screen, when said
+    # of each client: who, project, screen, when said
+    present: dict[str, tuple[str, str, str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -191,8 +192,14 @@ def test_a_bulk_verdict_is_one_act_that_one_undo_takes_back_and_counts_for_no_pl
 
 @pytest.mark.parametrize(
     "payload",
-    [{"subjects": []}, {"subjects": ["a", "a"]}, {"verdict": "left"}, {"reason": None}],
-    ids=["nobody", "twice", "of another queue", "no reason"],
+    [
+        {"subjects": []},
+        {"subjects": ["a", "a"]},
+        {"verdict": "left"},
+        {"reason": None},
+        {"queue": "disagreements", "verdict": "left", "reason": None},
+    ],
+    ids=["nobody", "twice", "of another queue", "no reason", "of what was shown"],
 )
 def test_a_bulk_verdict_that_is_none_is_refused(store, payload):
     with pytest.raises(InputError):
@@ -266,7 +273,11 @@ def test_people_on_one_project_see_who_is_where(store, others):
     ann.call("here", project="demo", screen="audit")
     assert bob.call("here", project="demo", screen="home") == [[ann.who, "audit"]]
     assert bob.call("here", project="other", screen="home") == []
-    ann.call("here", project="demo", screen="")
+    ann.call("here", project="demo", screen="audit")
+    ann.close()  # whoever leaves is not here any more
+    end = time.monotonic() + 5
+    while bob.call("here", project="demo", screen="home") and time.monotonic() < end:
+        pass
     assert bob.call("here", project="demo", screen="home") == []
 
 
@@ -328,3 +339,12 @@ def test_completion_knows_the_frequent_values_of_metadata_and_not_what_every_row
     )
     found = [(v.key, v.value) for v in store.ask(read.METADATA_VALUES, project="demo")]
     assert found == [("tier", "gold"), ("tier", "vip")]
+
+
+def test_whole_texts_of_a_ledger_hide_what_others_judged_as_its_details_do(store, planned, others):
+    planned((0, {}))
+    verdict(others("ann"), 0, "ok")
+    log = store.call("open_queue", spec={"kind": "ledger", "project": "demo"})
+    told = store.call("texts", queue=log["id"], low=0, high=100)
+    assert [one["kind"] for one in told][-1] == "verdict"
+    assert told == [store.call("detail", queue=log["id"], position=at) for at in range(len(told))]
