@@ -120,8 +120,14 @@ PLACES: dict[str, str] = {
     "h": "home", "a": "audit", "p": "duplicates", "c": "coverage", "e": "evaluation",
     "x": "disagreements", "d": "decision", "l": "ledger", "j": "adjudicate", "r": "reviewers",
 }  # fmt: skip
-SHORT = {"duplicates": "pairs", "evaluation": "eval", "disagreements": "differ", "decision": "decide",
-         "adjudicate": "settle", "reviewers": "people"}
+SHORT = {
+    "duplicates": "pairs",
+    "evaluation": "eval",
+    "disagreements": "differ",
+    "decision": "decide",
+    "adjudicate": "settle",
+    "reviewers": "people",
+}
 SHORTEST = SHORT | {"coverage": "cover", "ledger": "log", "duplicates": "pair", "reviewers": "who"}  # fmt: skip
 GROUPS: dict[str, tuple[str, ...]] = {
     "home": ("home", "list", "all"),

@@ -298,6 +298,8 @@ class SpiritsafeApp(QuietApp[None]):
     def _hung_up(self, number: int, _frame: Any) -> None:
         """The line dropped or we are asked to end: keep the place and go at once (nothing to paint to)."""
         self.keep_place()
+        for room in self.rooms.values():
+            room.depart()
         if number == signal.SIGTERM:
             self.call_later(self.exit)
         else:

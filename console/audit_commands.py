@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from console.agreement_words import agreement_document
 from console.audit_words import Option, option_lines, reason_names
 from console.headless import Options, context_of
 from console.headless_queue import subject_of
 from console.output import emit
 from console.standings import (
-    agreement_document,
     percent,
     plan_text,
     plans_of,
@@ -169,7 +169,9 @@ def report_agreement(options: Options, context: Context) -> int:
         return emit(options, agreement_document(context))
     sheet = agreement_sheet(context, WIDE)
     rows = [row.text.rstrip() for row in sheet.lines]
-    sys.stdout.write(visible("\n".join([sheet.header, "", sheet.titles, *rows, "", WHY]), lines=True) + "\n")
+    sys.stdout.write(
+        visible("\n".join([sheet.header, "", sheet.titles, *rows, "", *_wrapped(WHY)]), lines=True) + "\n"
+    )
     return 0
 
 

@@ -107,7 +107,9 @@ def queue_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="", help="audit: whose outputs (default: the teacher's)")
     parser.add_argument("--student", default="", help="disagreements: which student (default: the newest)")
     parser.add_argument(
-        "--plan", default="", help="audit, adjudicate: only what this plan drew: its number, its id, or newest"
+        "--plan",
+        default="",
+        help="audit, adjudicate: only what this plan drew: its number, its id, or newest",
     )
     parser.add_argument("--everyone", action="store_true", help="--plan: also what is assigned to others")
     parser.add_argument(
@@ -119,9 +121,7 @@ REPORTS = ("evaluation", "gate", "coverage", "runs", "audit", "agreement")
 
 
 def configure_report(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "what", nargs="?", choices=REPORTS, default="evaluation"
-    )
+    parser.add_argument("what", nargs="?", choices=REPORTS, default="evaluation")
 
 
 def report(options: Options) -> int:

@@ -107,7 +107,6 @@ LESSONS: dict[str, Lesson] = {
         (
             "spiritsafe audit plan --gate 0.02 --c 2 --dry-run",
             "spiritsafe audit plan --gate 0.02 --assume 0.005 --reviewers ann --reviewers bob --overlap 0.2",
-            "spiritsafe audit plan --gate 0.02 --mode sequential",
             "spiritsafe audit plan --gate 0.05 --c 1 --mode stratified --by tier",
         ),
     ),
@@ -182,9 +181,9 @@ LESSONS: dict[str, Lesson] = {
     "adjudicate": Lesson(
         "Settles what reviewers contradict each other on, or were unsure of: the outcome that an audit counts from then "
         "on. It stays on record: there is no undo, only a later settling. Whoever gave one of the verdicts in conflict "
-        "leaves it to somebody else. Without a verdict it shows what can be taken, without names.",
+        "leaves it to somebody else. Without a verdict it shows what can be taken, without names; `spiritsafe queue "
+        "adjudicate` lists what is to be settled.",
         (
-            "spiritsafe queue adjudicate",
             "spiritsafe adjudicate 1",
             "spiritsafe adjudicate 1 bad --reason 2",
         ),
@@ -229,9 +228,7 @@ LESSONS: dict[str, Lesson] = {
         "runs; with audit every locked plan and how it stands, with agreement how far reviewers agree and what each "
         "of them judged.",
         (
-            "spiritsafe report",
             "spiritsafe report gate --json",
-            "spiritsafe report runs",
             "spiritsafe report audit",
             "spiritsafe report agreement --json",
         ),

@@ -6,9 +6,10 @@ no rate may be shown yet, none is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 Part = tuple[int, str]  # how important (0: the last to go), text
 SEPARATOR = " · "
 SHORTEST_ID = 8  # characters of a plan's id that may stand for it
+CHEAP = 60  # cells up to which a pace may stand: with every verdict the line is sent up to where it changes
+ROOMY = 100  # … except on a screen so wide
+SHORTER = re.compile(r"at most (.*) whenever looked at")
 EXACT = ("simple", "stratified")  # modes with a plan (n, c)
 
 
@@ -167,7 +171,7 @@ def verdict_of(plan: Locked, found: Standing, *, short: bool = False) -> str:
     if found.verdict != "insufficient":
         return found.verdict if short else f"{found.verdict}: {found.why}"
     if plan.mode == "sequential":
-        return "insufficient: go on"
+        return "insufficient" if short else "insufficient: go on"
     if plan.weighs and found.remaining:
         return f"insufficient: {found.remaining:,} to go" + ("" if short else ", no rate before that")
     if found.errors <= plan.c and found.judged < plan.n and found.remaining:
@@ -181,17 +185,17 @@ def header_parts(progress: Progress, width: int, *, mine: str = "", pace: str = 
 
     ``mine``: the reviewer's own share of the plan; ``pace``: what stands at the end.
     """
-    tried: list[list[Part]] = [
-        _parts(progress, mine=mine, pace=pace, short=False),
-        _parts(progress, mine=mine, pace=pace, short=True),
-    ]
-    for parts in tried:
-        if cells(SEPARATOR.join(text for _, text in parts if text)) <= width:
-            return parts
-    return tried[1]
+    for short in (False, True):
+        parts = _parts(progress, mine=mine, short=short)
+        size = cells(SEPARATOR.join(text for _, text in parts if text))
+        if short or size <= width:
+            break
+    whole = size + len(SEPARATOR) + len(pace)
+    cheap = width if width >= ROOMY else CHEAP
+    return [*parts, (5, pace)] if whole <= cheap else parts
 
 
-def _parts(progress: Progress, *, mine: str, pace: str, short: bool) -> list[Part]:
+def _parts(progress: Progress, *, mine: str, short: bool) -> list[Part]:
     plan, found = progress.plan.locked, progress.standing
     replaced = f"{found.replaced} replaced" if found.replaced else ""
     bound = bound_of(plan, found) if plan.mode == "sequential" or found.verdict == "pass" else ""
@@ -199,11 +203,10 @@ def _parts(progress: Progress, *, mine: str, pace: str, short: bool) -> list[Par
         (0, f"audit · plan {found.judged:,}/{plan.n:,}"),
         (1, errors_of(found)),
         (1, rate_of(plan, found, progress.first)),
-        (1, bound.replace("whenever looked at", "any time") if short else bound),
+        (1, SHORTER.sub(r"≤ \1 any time", bound) if short else bound),
         (0, verdict_of(plan, found, short=short)),
         (3, replaced),
         (4, mine),
-        (5, pace),
     ]
 
 
@@ -246,90 +249,3 @@ def overlap_of(plan: Locked, found: Standing) -> str:
         return f"judged by two: {found.overlapped:,}; none was planned to be" if found.overlapped else ""
     wanted = f"about {plan.overlap * plan.n:,.0f} ({percent(plan.overlap)} % of {plan.n:,})"
     return f"judged by two: {found.overlapped:,} of {wanted}"
-
-
-# ---- agreement
-@dataclass(frozen=True, slots=True)
-class Coefficient:
-    """A coefficient with its counts and its meaning; ``value`` None: undefined, and ``why``."""
-
-    name: str
-    value: float | None
-    counts: str
-    meaning: str
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reviewer:
-    """What one person judged of the teacher's outputs."""
-
-    who: str
-    judged: int
-    ok: int
-    bad: int
-    unsure: int
-    after_reveal: int
-    bulk: int
-    settled: int
-
-
-def coefficients(units: Sequence[dict[str, str]]) -> list[Coefficient]:
-    """Three coefficients, never one alone: with rare flags one is high while nobody shares any."""
-    from engine.audit import agreement
-    from engine.audit.report import FLAG
-
-    raw, positive = agreement.raw_agreement(units), agreement.positive_agreement(units, FLAG)
-    alpha, ac1 = agreement.krippendorff_alpha(units), agreement.gwet_ac1(units)
-    pairs = f"{raw.agreed:,} of {counted(raw.pairs, 'pair')} alike"
-    return [
-        Coefficient("alpha", alpha.value, f"{counted(alpha.units, 'sample')}, {pairs}",
-                    "1: always alike, 0: as chance would have it", alpha.why),
-        Coefficient("AC1", ac1.value, f"{counted(ac1.units, 'sample')}, {pairs}",
-                    "the same, kinder where one verdict is rare", ac1.why),
-        Coefficient("positive", positive.value, f"{positive.both:,} both said bad, {positive.one:,} only one did",
-                    "of what somebody calls bad, how much others do", positive.why),
-    ]  # fmt: skip
-
-
-def reviewers_of(context: Context) -> list[Reviewer]:
-    """Per person what was judged, most first."""
-    found: dict[str, dict[str, int]] = {}
-    for row in context.store.ask(read.REVIEWERS, project=context.project):
-        own = found.setdefault(row.actor, {})
-        if row.queue == "adjudicate":
-            own["settled"] = own.get("settled", 0) + row.count
-            continue
-        for name, n in (
-            ("judged", row.count), (row.verdict, row.count), ("after_reveal", row.revealed), ("bulk", row.bulk)
-        ):  # fmt: skip
-            own[name] = own.get(name, 0) + n
-    names = ("judged", "ok", "bad", "unsure", "after_reveal", "bulk", "settled")
-    people = [Reviewer(who, *(own.get(name, 0) for name in names)) for who, own in found.items()]
-    return sorted(people, key=lambda person: (-person.judged, person.who))
-
-
-def completed(names: Iterable[str], text: str) -> list[str]:
-    """Of some names those that go on as what was typed."""
-    return [name for name in names if name.startswith(text)]
-
-
-def agreement_document(context: Context) -> dict[str, Any]:
-    """Agreement, people and overlap as one document: what ``report agreement`` prints."""
-    from engine.audit.report import agreement_payload, units
-
-    shown = [
-        {"name": c.name, "value": None if c.value is None else f"{c.value:.4f}", "counts": c.counts,
-         "meaning": c.meaning, "why_undefined": c.why or None}
-        for c in coefficients(units(context))
-    ]  # fmt: skip
-    people = [
-        {name: getattr(person, name) for name in Reviewer.__dataclass_fields__}
-        for person in reviewers_of(context)
-    ]
-    overlap = [
-        {"plan": p.id, "judged_twice": found.standing.overlapped, "planned": f"{p.locked.overlap * p.locked.n:.0f}"}
-        for p in plans_of(context)
-        if (found := progress_of(context, p)) is not None
-    ]  # fmt: skip
-    return agreement_payload(context) | {"coefficients": shown, "people": people, "overlap": overlap}

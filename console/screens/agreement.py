@@ -4,28 +4,20 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from console.agreement_words import Coefficient, Reviewer, coefficients, reviewers_of
 from console.screens.sheet import Line, Sheet, SheetRoom
-from console.standings import (
-    Coefficient,
-    Progress,
-    Reviewer,
-    coefficients,
-    overlap_of,
-    percent,
-    plans_of,
-    progress_of,
-    reviewers_of,
-)
+from console.standings import Progress, overlap_of, percent, plans_of, progress_of
 from console.text import counted, fit
 from console.widgets.detail import Section
 from engine.context import Context
 
-NAME = 16  # cells of a person's name
-WHY = """\
-Only samples that two or more judged count, each person's first verdict, given blind. alpha and AC1 take out what
-chance alone would give, in two ways; where bad answers are rare the one can be low and the other high on the same
-verdicts. Positive agreement asks only about what somebody called bad: with rare flags it is the one that matters.
-Read all three, with their counts."""
+NAME, NAMES = 16, 24  # cells of one person's name, and of two
+WHY = (
+    "Only samples that two or more judged count, each person's first verdict, given blind. alpha and AC1 take out what "
+    "chance alone would give, in two ways; where bad answers are rare the one can be low and the other high on the same "
+    "verdicts. Positive agreement asks only about what somebody called bad: with rare flags it is the one that matters. "
+    "Read all three, with their counts."
+)
 
 
 class Reviewers(SheetRoom):
@@ -44,7 +36,7 @@ def agreement_sheet(context: Context, width: int) -> Sheet:
     found = units(context)
     payload = agreement_payload(context)
     people = reviewers_of(context)
-    lines = [coefficient_line(c, width) for c in coefficients(found)]
+    lines = [line for c in coefficients(found) for line in coefficient_lines(c, width)]
     lines += [line for p in plans_of(context) if (line := _overlap_line(progress_of(context, p))) is not None]
     lines += [Line(""), *(_person_line(person) for person in people)]
     if not people:
@@ -58,15 +50,16 @@ def agreement_sheet(context: Context, width: int) -> Sheet:
     return Sheet(header, "what       value  over what", lines)
 
 
-def coefficient_line(c: Coefficient, width: int) -> Line:
-    """A coefficient with its counts; what it means beside it where there is room."""
+def coefficient_lines(c: Coefficient, width: int) -> list[Line]:
+    """A coefficient with its counts; what it means beside it where there is room, else below it."""
     value = "-" if c.value is None else f"{c.value:.3f}"
     text = f"{c.name:<9}{value:>7}  {c.why if c.value is None else c.counts}"
-    meaning = " · undefined" if c.value is None else f" · {c.meaning}"
-    if len(text) + len(meaning) <= width - 3:
-        text += meaning
+    beside = len(text) + len(c.meaning) + 3 <= width - 3
+    text = f"{text} · {c.meaning}" if beside else text
     whole = f"{c.name}: {value}\n{c.counts}\n{c.meaning}{f'{chr(10)}undefined: {c.why}' if c.why else ''}\n\n{WHY}"
-    return Line(text, " ", (Section(c.name, whole),))
+    shown = (Section(c.name, whole),)
+    below = [] if beside else [Line(f"{'':<18}{c.meaning}", " ", shown)]
+    return [Line(text, " ", shown), *below]
 
 
 def _overlap_line(found: Progress | None) -> Line | None:
@@ -93,9 +86,13 @@ def _person_line(person: Reviewer) -> Line:
 
 
 def _pair_line(pair: dict[str, Any]) -> Line:
+    title, one = f"{pair['first']} + {pair['second']}", pair["only_first"] + pair["only_second"]
     text = (
-        f"{fit(pair['first'], NAME)} and {fit(pair['second'], NAME)} shared {pair['shared']:,}, alike {pair['alike']:,};"
-        f" bad: both {pair['both_flag']:,}, only the first {pair['only_first']:,}, only the second {pair['only_second']:,}"
-    )  # fmt: skip
-    title = f"{pair['first']} and {pair['second']}"
-    return Line(text, " ", (Section(title, text),))
+        f"{fit(title, NAMES)} shared {pair['shared']:,}, alike {pair['alike']:,};"
+        f" bad: both {pair['both_flag']:,}, only one {one:,}"
+    )
+    about = (
+        f"judged by both: {pair['shared']:,}\nalike: {pair['alike']:,}\nboth said bad: {pair['both_flag']:,}\n"
+        f"only {pair['first']} said bad: {pair['only_first']:,}\nonly {pair['second']} said bad: {pair['only_second']:,}"
+    )
+    return Line(text, " ", (Section(title, about),))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from console.screens.queue import Opened
 from console.screens.take import Take
-from console.standings import Plan, Progress, newest_of_teacher, plan_line, plan_text, plans_of, progress_of
+from console.standings import Plan, Progress, newest_of_teacher, plan_text, plans_of, progress_of
 from console.widgets.bar import Part
 from store.errors import SpiritsafeError
 
@@ -230,8 +230,3 @@ def plans_page(plans: list[Plan], standings: list[Progress | None]) -> str:
     ]  # fmt: skip
     more = "P and a number shows a plan's samples, P and all shows all outputs."
     return "\n\n".join(["audit plans, oldest first\n", *told, more])
-
-
-def plan_lines(standings: list[Progress]) -> list[str]:
-    """One line a plan."""
-    return [plan_line(found) for found in standings]

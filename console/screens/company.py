@@ -69,6 +69,7 @@ class Company(Review):
 
     def _opened(self, found: Opened) -> None:
         self.fresh = 0
+        self.header.tail = self._tail()
         super()._opened(found)
         self._ask_around()
 
@@ -93,13 +94,14 @@ class Company(Review):
         self.home.work(ask, told, failed=lambda _: None)
 
     def renote(self) -> None:
-        """Show the header's notes as they are now."""
+        """Show the end of the header as it is now."""
         if self.queue:
-            self.header.notes = self._notes()
+            self.header.tail = self._tail()
             self.header.show(self.heading())
 
-    def _notes(self) -> tuple[Part, ...]:
-        return (*super()._notes(), (1, news(self.fresh)), (2, also_here(self.company)))
+    def _tail(self) -> tuple[Part, ...]:
+        """What stands at the end of the header: it comes and goes without moving the rest."""
+        return (1, news(self.fresh)), (2, also_here(self.company))
 
 
 def also_here(names: tuple[str, ...]) -> str:

@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 
 from textual.timer import Timer
 
-from console.audit_commands import dry_run, plan_page
 from console.screens.page import Page
 from console.screens.sheet import Line, Sheet, SheetRoom
 from console.standings import percent
@@ -91,6 +90,8 @@ class Home(SheetRoom):
 
     def _preview(self, words: list[str], where: list[str]) -> None:
         """What a plan will do stands on the screen before it is locked; behind it the line waits for Enter."""
+        from console.audit_commands import dry_run, plan_page
+
         words = [word for word in words if word != "--dry-run"]
 
         def told(plan: dict[str, Any]) -> None:

@@ -113,8 +113,8 @@ class Select(Company):
         self.unmark()
         return True
 
-    def _notes(self) -> tuple[Part, ...]:
-        return (*super()._notes(), (0, f"{len(self.chosen):,} marked" if self.chosen else ""))
+    def _tail(self) -> tuple[Part, ...]:
+        return ((0, f"{len(self.chosen):,} marked" if self.chosen else ""), *super()._tail())
 
     # ---- marks that outlive the queue they were made in
     def _take_print(self) -> None:
@@ -186,7 +186,7 @@ class Select(Company):
         elif self.spec.get("plan"):
             self.tell("the samples of an audit plan are judged one by one: bulk verdicts count for no plan")
         elif self.chosen:
-            self._ask_verdict(self.chosen, f"the {len(self.chosen):,} marked rows", MARKED)
+            self._ask_verdict(self.chosen, counted(len(self.chosen), "marked row"), MARKED)
         elif self.is_narrowed():
             self._ask_verdict(None, f"all {self.pager.length:,} rows here", self.filter or self.narrowed_by())
         else:

@@ -16,7 +16,6 @@ from console.text import cells, fit, visible
 
 Part: TypeAlias = tuple[int, str]  # how important (0: the last to go), text
 SEPARATOR = " · "
-APART = 32  # equal cells that cost more to write again than to skip
 
 
 def fitted(parts: Sequence[Part], width: int) -> str:
@@ -34,21 +33,6 @@ def fitted(parts: Sequence[Part], width: int) -> str:
 def parts_of(text: str) -> list[Part]:
     """The parts of a line written with separators: each less important than the one before it."""
     return list(enumerate(text.split(SEPARATOR)))
-
-
-def differing(was: str, now: str) -> list[tuple[int, int]]:
-    """Stretches first … end - 1 where two texts of one length differ; what few equal cells part is one stretch.
-
-    >>> differing("1/40 and much more that stays just as it is 3", "2/40 and much more that stays just as it is 4")
-    [(0, 1), (44, 45)]
-    """
-    found: list[tuple[int, int]] = []
-    for i, (old, new) in enumerate(zip(was, now, strict=True)):
-        if old != new and found and i - found[-1][1] < APART:
-            found[-1] = (found[-1][0], i + 1)
-        elif old != new:
-            found.append((i, i + 1))
-    return found
 
 
 class Bar(Widget):
@@ -74,7 +58,9 @@ class Bar(Widget):
             return
         width = max(len(old), len(new))
         was, now = old.ljust(width), new.ljust(width)
-        self.refresh(*(Region(first, 0, end - first, 1) for first, end in differing(was, now)))
+        first = next(i for i in range(width) if was[i] != now[i])
+        last = next(i for i in range(width - 1, -1, -1) if was[i] != now[i])
+        self.refresh(Region(first, 0, last + 1 - first, 1))
 
     def render_line(self, y: int) -> Strip:
         """The line, padded."""
@@ -83,11 +69,12 @@ class Bar(Widget):
 
 
 class Header(Bar):
-    """The line above a room: its parts, as many as fit. ``notes`` stand behind the first part."""
+    """The line above a room: its parts, as many as fit. ``notes`` stand behind the first part, ``tail`` at the end."""
 
     def __init__(self, style: Style, *, id: str | None = None) -> None:
         super().__init__(style, id=id)
         self.notes: tuple[Part, ...] = ()
+        self.tail: tuple[Part, ...] = ()
         self._parts: Sequence[Part] = ()
 
     def show(self, text: str | Sequence[Part]) -> None:
@@ -101,5 +88,6 @@ class Header(Bar):
 
     def _fit(self) -> None:
         if self._parts:
-            shown = [(n, visible(text)) for n, text in (*self._parts[:1], *self.notes, *self._parts[1:])]
+            parts = (*self._parts[:1], *self.notes, *self._parts[1:], *self.tail)
+            shown = [(n, visible(text)) for n, text in parts]
             super().show(fitted(shown, self.size.width or self.app.size.width))

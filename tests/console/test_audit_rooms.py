@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
+from console.agreement_words import coefficients
 from console.audit_commands import plan_page
 from console.audit_words import Option, option_lines
-from console.screens.agreement import coefficient_line
+from console.screens.agreement import coefficient_lines
 from console.standings import (
     Plan,
     Progress,
     bound_of,
-    coefficients,
     header_parts,
     overlap_of,
     percent,
@@ -24,7 +24,7 @@ from console.standings import (
     plan_text,
     rate_of,
 )
-from console.widgets.bar import differing, fitted
+from console.widgets.bar import fitted
 from engine.audit.result import Locked, standing
 from store.read import Drawn
 
@@ -126,11 +126,12 @@ def test_overlap_says_what_was_reached_and_what_was_planned() -> None:
 def test_no_coefficient_stands_without_counts_and_one_that_is_undefined_says_why() -> None:
     alike = [{"ann": "ok", "bob": "ok"}] * 3
     for c in coefficients(alike):
-        line = coefficient_line(c, 80).text
+        line = coefficient_lines(c, 80)[0].text
         assert ("3 samples, 3 of 3 pairs alike" in line) == (c.value is not None)
+        assert any(c.meaning in line.text for line in coefficient_lines(c, 60))
     assert [c.value is None for c in coefficients(alike)][::2] == [True, True]
-    assert "nothing varies" in coefficient_line(coefficients(alike)[0], 80).text
-    assert "no unit was judged by two" in coefficient_line(coefficients([])[1], 80).text
+    assert "nothing varies" in coefficient_lines(coefficients(alike)[0], 80)[0].text
+    assert "no unit was judged by two" in coefficient_lines(coefficients([])[1], 80)[0].text
     rare = [{"ann": "bad", "bob": "ok"}] * 2 + [{"ann": "ok", "bob": "ok"}] * 40
     alpha, ac1, positive = coefficients(rare)
     assert (ac1.value or 0) > 0.9
@@ -158,16 +159,6 @@ def test_the_page_of_a_plan_fits_80_columns_and_says_what_it_would_do(mode: str)
     assert "1 plan on this model came before" in page
     assert ("< the gate" in page) == (mode == "simple")
     assert ("is sent back" in " ".join(page.split())) == (mode == "simple")
-
-
-@given(st.text("ab ", max_size=60), st.text("ab ", max_size=60))
-def test_a_line_writes_again_all_that_differs_and_nothing_far_from_it(was: str, now: str) -> None:
-    width = max(len(was), len(now))
-    was, now = was.ljust(width), now.ljust(width)
-    stretches = differing(was, now)
-    inside = {i for low, high in stretches for i in range(low, high)}
-    assert {i for i in range(width) if was[i] != now[i]} <= inside
-    assert all(was[low] != now[low] and was[high - 1] != now[high - 1] for low, high in stretches)
 
 
 def test_percents_are_as_exact_as_they_are_useful() -> None:
