@@ -175,7 +175,8 @@ def _plan_line(p: dict[str, Any]) -> str:
     return (
         f"- audit plan `{p['plan']}` ({p['mode']}) on {_cell(p['model'])}{where}: gate {p['gate']} at level {p['level']},"
         f" n {p['n']:,}{allowed} of {p['population']:,}; judged {p['judged']:,}, errors {p['errors']} (of these unsettled"
-        f" {p['unsettled']}), replaced {p['replaced']}{rate}: **{p['verdict']}**, {_cell(p['why'])}"
+        f" {p['unsettled']}), replaced {p['replaced']}, changed later {p['changed']},"
+        f" given before the plan {p['before_the_plan']}{rate}: **{p['verdict']}**, {_cell(p['why'])}"
     )
 
 

@@ -18,6 +18,7 @@ MAX_TEXT = 100_000
 MAX_NESTING = 64
 MAX_SUBJECTS = 100_000  # of one bulk verdict
 MAX_NAME = 64
+MAX_ID = 200
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -179,6 +180,8 @@ def parse(kind: str, payload: object) -> Act:
     except msgspec.ValidationError as error:
         raise InputError(f"{kind}: {error}") from error
     _check_json(payload, kind)
+    if isinstance(act, GiveVerdict) and len(act.subject) > MAX_ID:
+        raise InputError(f"a subject is an id of at most {MAX_ID} characters")
     if isinstance(act, GiveVerdict | GiveVerdicts):
         _check_verdict(act)
         if (act.queue == "adjudicate") != isinstance(act, Adjudicate):
@@ -191,6 +194,10 @@ def parse(kind: str, payload: object) -> Act:
         raise InputError(f"{act.verdict} is said of what was shown, never of a whole selection")
     if isinstance(act, SaveSlice) and not (0 < len(act.name) <= MAX_NAME and act.name.isprintable()):
         raise InputError(f"a slice has a name of 1 to {MAX_NAME} printable characters")
+    if isinstance(act, SaveSlice) and act.where.strip():
+        from store.grammar import parse as parse_filter  # only here: the console starts without it
+
+        parse_filter(act.where)
     if isinstance(act, Comment) and not 0 < len(act.text) <= MAX_TEXT:
         raise InputError(f"a comment has 1 to {MAX_TEXT:,} characters")
     if isinstance(act, Decide) and act.outcome not in ("ship", "iterate", "kill"):

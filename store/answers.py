@@ -313,6 +313,7 @@ class ActRow:
     actor: str
     claimed: str | None
     payload: str
+    hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +343,8 @@ class Drawn:
     """How many samples of a plan's draw have an outcome: ok, bad, unsure, conflict, replaced; None: not judged.
 
     ``unbroken``: everything before them in the draw is judged too. ``overlapped``: of these, judged by more than one;
-    ``revealed``: verdicts by somebody who had seen the source.
+    ``revealed``: verdicts by somebody who had seen the source; ``changed``: not what that person said first;
+    ``earlier``: given before the plan was locked.
     """
 
     stratum: str
@@ -353,6 +355,8 @@ class Drawn:
     count: int
     overlapped: int
     revealed: int
+    changed: int
+    earlier: int
 
 
 @dataclass(frozen=True, slots=True)

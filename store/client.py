@@ -318,7 +318,7 @@ class Client:
             "inputs": acts.exact(inputs),
         }
         opened = self.act("run.open", project, payload)
-        return Run(self, project, run_id, opened["run_no"])
+        return Run(self, project, run_id, opened["run_no"], opened["hash"])
 
 
 def _frames(channel: Channel) -> Iterator[bytes]:

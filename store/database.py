@@ -26,7 +26,7 @@ from store.ledger import EVENT_COLUMNS, Ledger, reviewer
 from store.opening import SCHEMA_VERSION, Memory, migrate, new_cursor, open_file, unopened
 from store.records import Event
 from store.rows import one_row, one_value
-from store.rules import allow, allow_undo
+from store.rules import allow, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,11 +134,9 @@ class Database:
                 allow(self, project, kind, act, actor=actor, who=who)
                 if isinstance(act, acts.Undo):
                     payload = {"target": self._target(kind, act, project, who)}
-                if kind == "undo":
-                    allow_undo(self, project, payload["target"])
                 event = self.ledger.next_event(act_id, project, kind, payload, actor=actor, claimed=claimed)
                 self._commit(event, act, who)
-            self.ledger.record(event)
+            self.ledger.record(event, payload["target"] if isinstance(act, acts.Undo) else None)
             self.head.note(self.store_id, event.seq, event.hash)
             return Applied(event, fresh=True)
 
@@ -166,7 +164,7 @@ class Database:
         return rest | {"revealed": stored["revealed"]} if "revealed" in stored else rest
 
     def _target(self, kind: str, act: acts.Undo, project: str, who: str) -> int:
-        target = self.ledger.target(kind, project, who)
+        target = self.ledger.target(kind, project, who, lambda seq: frozen(self, project, seq))
         if act.target not in (0, target):
             raise RuleError(
                 f"event {act.target} is not what {kind} would mean now: that is event {target}",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -58,13 +59,14 @@ class Ledger:
         self._undone: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
         self._undo_of: dict[int, int] = {}
         rows = cursor.execute(
-            "select seq, id, project, kind, actor, claimed, at_us, hash from event order by seq"
+            "select e.seq, id, project, kind, actor, claimed, at_us, hash, u.target"
+            " from event e left join undo_event u on u.seq = e.seq order by e.seq"
         )
         while batch := rows.fetchmany(10_000):
-            for seq, act_id, project, kind, actor, claimed, at_us, hash_ in batch:
+            for seq, act_id, project, kind, actor, claimed, at_us, hash_, target in batch:
                 self.ids[act_id] = seq
                 self.seq, self.head, self.at_us = seq, hash_, at_us
-                self._stack(kind, (project, reviewer(actor, claimed)), seq)
+                self._stack(kind, (project, reviewer(actor, claimed)), seq, target)
 
     def next_event(
         self, act_id: str, project: str, kind: str, payload: object, *, actor: str, claimed: str | None
@@ -82,11 +84,11 @@ class Ledger:
         """Write the event's row, in the caller's transaction."""
         cursor.execute(f"insert into event ({EVENT_COLUMNS}) values (?,?,?,?,?,?,?,?,?,?)", _fields(event))  # noqa: S608 - constants
 
-    def record(self, event: Event) -> None:
-        """The event is committed: it is the head now."""
+    def record(self, event: Event, target: int | None = None) -> None:
+        """The event is committed: it is the head now. ``target``: what it undid or redid."""
         self.seq, self.head, self.at_us = event.seq, event.hash, event.at_us
         self.ids[event.id] = event.seq
-        self._stack(event.kind, (event.project, reviewer(event.actor, event.claimed)), event.seq)
+        self._stack(event.kind, (event.project, reviewer(event.actor, event.claimed)), event.seq, target)
 
     def earlier(
         self, cursor: DuckDBPyConnection, act_id: str, project: str, kind: str, payload: object, *, who: str
@@ -105,26 +107,45 @@ class Ledger:
             raise ReusedIdError(f"act id {act_id} was already used for another act", todo="Make a new id.")
         return seq
 
-    def target(self, kind: str, project: str, who: str) -> int:
-        """Seq of the event that an undo or redo by ``who`` means: always one's own, in this project."""
+    def target(self, kind: str, project: str, who: str, frozen: Callable[[int], bool]) -> int:
+        """Seq of the event that an undo or redo by ``who`` means: always one's own, in this project, the latest that
+        is not ``frozen`` (its sample was adjudicated, so that it stays on record)."""
         stack = (self._done if kind == "undo" else self._undone)[project, who]
-        if not stack:
-            raise RuleError(f"nothing to {kind}", todo="Only your own acts in this project can be undone.")
-        return stack[-1] if kind == "undo" else self._undo_of[stack[-1]]
+        if kind == "redo" and stack:
+            return self._undo_of[stack[-1]]
+        found = next((seq for seq in reversed(stack) if not frozen(seq)), None) if kind == "undo" else None
+        if found is None:
+            todo = (
+                "What was adjudicated stays."
+                if stack
+                else "Only your own acts in this project can be undone."
+            )
+            raise RuleError(f"nothing to {kind}", todo=todo)
+        return found
 
-    def _stack(self, kind: str, key: tuple[str, str], seq: int) -> None:
-        """An undo takes the top of ``done``, a redo the top of ``undone``; a new undoable act clears ``undone``."""
+    def _stack(self, kind: str, key: tuple[str, str], seq: int, target: int | None) -> None:
+        """An undo takes its target out of ``done``, a redo the top of ``undone``; a new undoable act clears ``undone``."""
         if kind == "project.create":
             self.projects.add(key[0])
         done, undone = self._done[key], self._undone[key]
         if kind in acts.UNDOABLE:
             done.append(seq)
             undone.clear()
-        elif kind == "undo":
-            self._undo_of[done[-1]] = seq
-            undone.append(done.pop())
+        elif kind == "undo" and target is not None:
+            _take_out(done, target)
+            self._undo_of[target] = seq
+            undone.append(target)
         elif kind == "redo":
             done.append(undone.pop())
+
+
+def _take_out(stack: list[int], seq: int) -> None:
+    """Remove what nearly always is the last."""
+    at = len(stack) - 1
+    while at >= 0 and stack[at] != seq:
+        at -= 1
+    if at >= 0:
+        del stack[at]
 
 
 def _fields(event: Event) -> list[object]:

@@ -26,6 +26,8 @@ VERSIONS = "Client and hub differ in version."
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 # Questions whose answers tell what others judged, or which model wrote a text. Others do so too (``scored``), but
 # a reviewer's own screens ask them.
+# Counts of what people said: as of two ledger seqs in a row they would tell single verdicts.
+COUNTING = frozenset({"drawn", "patterns", "reviewers", "tallies", "triage"})
 JUDGING = ("verdict", "adjudicate")
 TELLING = frozenset(
     {
@@ -48,24 +50,31 @@ def _parameters(question: read.Question[Any], params: dict[str, Any]) -> dict[st
     return {name: value for name, value in params.items() if f"${name}" in question.sql}
 
 
-def _question(session: Session, name: str) -> read.Question[Any]:
+def _question(session: Session, name: str, params: dict[str, Any]) -> read.Question[Any]:
     question = read.QUESTIONS.get(name)
     if question is None:
         raise WireError(f"no question {name!r}", todo=VERSIONS)
-    if name in TELLING:
+    if name in TELLING or (name in COUNTING and params.get("seq") is not None):
         refuse_while_blind(session, name)
+        _note_looked(session)
     return question
+
+
+def _note_looked(session: Session) -> None:
+    """A reviewer who reads what tells of any sample judges blind no more, also when nobody does just now."""
+    if session.role != "owner":
+        session.shared.queues.looked(session.who)
 
 
 def ask(session: Session, question: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
     """Rows of one question of ``read.py``."""
-    asked = _question(session, question)
+    asked = _question(session, question, params)
     return session.cursor.execute(asked.sql, _parameters(asked, params)).fetchall()
 
 
 def fetch(session: Session, question: str, params: dict[str, Any]) -> Bulk:
     """The same rows as Arrow."""
-    asked = _question(session, question)
+    asked = _question(session, question, params)
     found = session.cursor.sql(asked.sql, params=_parameters(asked, params))
     return Bulk(found.to_arrow_reader(query.BULK_ROWS))
 
@@ -94,6 +103,7 @@ def slice_counts(
 def sql(session: Session, text: str, limit: int = 10_000, seconds: float = 30.0) -> dict[str, Any]:
     """One SELECT of the client's own, in a read-only transaction, with limits."""
     refuse_while_blind(session, "sql")
+    _note_looked(session)
     return query.client_sql(session.shared.database.connection, text, limit=limit, seconds=seconds)
 
 

@@ -46,8 +46,10 @@ def fetched(
 
 
 def _places(cursor: DuckDBPyConnection, table: str, wanted: Sequence[int]) -> list[Place]:
-    sql = "select low, high, shift from scratch.place where name = ? and low <= ? and high >= ? order by low"
-    return cursor.execute(sql, [table, wanted[-1], wanted[0]]).fetchall()
+    sql = "select low, high, shift from scratch.place where name = ? and low <= ? and high >= ?"
+    return sorted(
+        cursor.execute(sql, [table, wanted[-1], wanted[0]]).fetchall()
+    )  # half the time of an order by
 
 
 def _look_again(cursor: DuckDBPyConnection, table: str, key: str) -> None:

@@ -16,12 +16,9 @@ FALLBACK = (("ok", None), ("bad", 1))  # what can be taken where nobody said it
 
 # What oneself settled stays in sight; what others settled does not. Of a plan, only what it drew.
 _CONTESTED = """
-    select min(o.output_key) as output_key from (
-        select subject from verdicts_then(?, null) where queue = 'audit' and not bulk group by subject
-        having count(distinct verdict) > 1 or bool_or(verdict = 'unsure')) c
-    join outputs o on o.output_id = c.subject
-    where o.project = ? and not exists (
-        select 1 from current_verdict s where s.project = o.project and s.queue = 'adjudicate' and s.subject = c.subject
+    select min(o.output_key) as output_key from contested c join outputs o on o.output_id = c.subject and o.project = c.project
+    where c.project = ? and not exists (
+        select 1 from verdict_event s where s.project = o.project and s.queue = 'adjudicate' and s.subject = c.subject
             and s.verdict <> 'escalate' and s.actor <> ?)
         and (? = '' or c.subject in (select output_id from draws where run_id = ?))
     group by c.subject
@@ -30,7 +27,7 @@ _CONTESTED = """
 
 def _values(view: View) -> list[Any]:
     spec = view.spec
-    return [spec.project, spec.project, view.reviewer, spec.plan, spec.plan]
+    return [spec.project, view.reviewer, spec.plan, spec.plan]
 
 
 def _details(
@@ -39,8 +36,8 @@ def _details(
     found = AUDIT.details(cursor, view, members, seen)
     said: dict[str, list[tuple[str, int | None, int]]] = {}
     for subject, *option in cursor.execute(
-        "select subject, verdict, reason, count(*) from current_verdict where project = ? and queue = 'audit'"
-        " and subject in (select unnest(?::varchar[])) and not bulk group by all order by count(*) desc, verdict desc, reason",
+        "select subject, verdict, reason, count(*) from reading where project = ? and queue = 'audit'"
+        " and subject in (select unnest(?::varchar[])) group by all order by count(*) desc, verdict desc, reason",
         [view.spec.project, [one["subject"] for one in found]],
     ).fetchall():
         said.setdefault(subject, []).append((option[0], option[1], option[2]))

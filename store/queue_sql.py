@@ -71,6 +71,12 @@ def count(view: View, kind: Kind) -> Sql:
 def values(view: View, kind: Kind, expressions: list[str]) -> Sql:
     """Statement for (key, subject, e0, e1, …) of all members, in order; every value as text."""
     spec, shown, bound = view.spec, [], []
+    for text in (spec.filter, *expressions):
+        if text.strip() and (mine := sorted(grammar.names(grammar.parse(text)) & MINE.keys())):
+            raise RuleError(
+                f"{mine[0]!r} speaks of your own verdicts, which others do not share",
+                todo="Name what all have.",
+            )
     for i, text in enumerate(expressions):
         expression = grammar.parse(text)
         columns = _columns(expression, spec, kind)
@@ -89,7 +95,12 @@ def values(view: View, kind: Kind, expressions: list[str]) -> Sql:
 
 def refuse_telling(spec: QueueSpec, models: Iterable[str]) -> None:
     """Raise RuleError where a blind queue's filter or sort names metadata that names a model."""
-    for text in (spec.filter, _sort(spec)[0]):
+    refuse_telling_in((spec.filter, _sort(spec)[0]), models)
+
+
+def refuse_telling_in(texts: Iterable[str], models: Iterable[str]) -> None:
+    """The same of any expressions."""
+    for text in texts:
         named = grammar.names(grammar.parse(text)) if text.strip() else frozenset()
         if telling := sorted(name for name in named if tells(name, models)):
             raise RuleError(BLIND.format(telling[0]), todo=OPEN_IT)

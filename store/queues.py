@@ -42,8 +42,9 @@ class Queues:
         self._lock = threading.Lock()
         self._open: dict[str, Queue] = {}
         self._numbers = itertools.count(1)
-        self._marks: dict[tuple[str, str, str], dict[str, str]] = {}
+        self._marks: dict[tuple[str, str, str, str], dict[str, str]] = {}
         self._extents: dict[tuple[str, str], tuple[list[int], Extents | None]] = {}
+        self._looked: set[str] = set()
         self._unblinded: defaultdict[tuple[str, str, str], set[str]] = defaultdict(set)
 
     # ---- opening and closing
@@ -119,7 +120,7 @@ class Queues:
         sql, values = queue_sql.members(queue.view, kind, stored, mine)
         if mine:
             cursor.execute(
-                f"create table {mine} as select subject, verdict, reason from current_verdict"  # noqa: S608 - our name
+                f"create table {mine} as select subject, verdict, reason from {_said_in(spec)}"  # noqa: S608 - our names
                 " where project = ? and queue = ? and actor = ?",
                 [spec.project, spec.kind, queue.view.reviewer],
             )
@@ -160,13 +161,14 @@ class Queues:
     # ---- marks
     def marks(self, cursor: DuckDBPyConnection, queue: Queue) -> dict[str, str]:
         """Subject → letter for everything this reviewer has judged in queues of this kind."""
-        key = (queue.view.spec.project, queue.view.spec.kind, queue.view.reviewer)
+        spec = queue.view.spec
+        key = (spec.project, spec.kind, queue.view.reviewer, _said_in(spec))
         with self._lock:  # held while reading, so that a verdict committed meanwhile is put in afterwards
             if key not in self._marks:
                 rows = cursor.execute(
-                    "select subject, verdict, reason from current_verdict"
+                    f"select subject, verdict, reason from {key[3]}"  # noqa: S608 - our names
                     " where project = ? and queue = ? and actor = ?",
-                    key,
+                    key[:3],
                 ).fetchall()
                 self._marks[key] = {subject: letter(verdict, reason) for subject, verdict, reason in rows}
             return self._marks[key]
@@ -174,9 +176,9 @@ class Queues:
     def judged(self, project: str, kind: str, reviewer: str, *, subject: str, mark: str) -> None:
         """A verdict was committed: keep the marks true without asking again."""
         with self._lock:
-            marks = self._marks.get((project, kind, reviewer))
-            if marks is not None:
-                marks[subject] = mark
+            for key, marks in self._marks.items():
+                if key[:3] == (project, kind, reviewer):
+                    marks[subject] = mark
 
     def forget(self, project: str, reviewer: str) -> None:
         """An undo or redo was committed: this reviewer's marks are read anew."""
@@ -186,8 +188,17 @@ class Queues:
 
     # ---- what has been seen
     def _served(self, view: View, subjects: Iterable[str]) -> None:
+        self.seen(view.spec.project, view.spec.kind, view.reviewer, subjects)
+
+    def seen(self, project: str, kind: str, reviewer: str, subjects: Iterable[str]) -> None:
+        """Somebody has seen what others said of subjects, or where they come from: his verdicts are blind no more."""
         with self._lock:
-            self._unblinded[view.spec.project, view.spec.kind, view.reviewer].update(subjects)
+            self._unblinded[project, kind, reviewer].update(subjects)
+
+    def looked(self, reviewer: str) -> None:
+        """Somebody has read what tells of any sample: none of his verdicts in this hub is blind from here on."""
+        with self._lock:
+            self._looked.add(reviewer)
 
     def stamped(self, project: str, payload: dict[str, Any], reviewer: str) -> dict[str, Any]:
         """A verdict's payload, ``revealed`` where the reviewer has seen the subject unblinded in this hub."""
@@ -197,7 +208,7 @@ class Queues:
         ):
             return payload  # said already, or no verdict
         with self._lock:
-            known = subject in self._unblinded.get((project, kind, reviewer), ())
+            known = reviewer in self._looked or subject in self._unblinded.get((project, kind, reviewer), ())
         return payload | {"revealed": True} if known else payload
 
     # ---- looking
@@ -233,6 +244,8 @@ class Queues:
         revealed = [subject for subject in subjects if seen(subject)]
         if queue.kind.secret:
             self._served(queue.view, revealed)
+        if spec.kind == "adjudicate":  # it shows what was said, if not by whom
+            self.seen(spec.project, "audit", queue.view.reviewer, subjects)
         verdicts, comments = self._said(cursor, queue, subjects, revealed)
         for at, one in enumerate(found, max(0, low)):
             subject = one["subject"]
@@ -292,6 +305,11 @@ class Queues:
                 if stop is not None and low <= stop < high:
                     return None
         return None
+
+
+def _said_in(spec: QueueSpec) -> str:
+    """The view of a reviewer's own verdicts that a queue goes by: under a plan only what he has read counts."""
+    return "reading" if spec.plan or spec.kind == "adjudicate" else "current_verdict"
 
 
 def _models(cursor: DuckDBPyConnection, project: str) -> tuple[str, ...]:

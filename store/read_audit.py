@@ -14,7 +14,8 @@ DRAWN = Question(
     "drawn",
     Drawn,
     "select stratum, inclusion, outcome, adjudicated, unbroken, count(*), count(*) filter (where reviewers > 1),"
-    " coalesce(sum(revealed), 0)::bigint from sampled_then($run_id, $seq)"
+    " coalesce(sum(revealed), 0)::bigint, coalesce(sum(changed), 0)::bigint, coalesce(sum(earlier), 0)::bigint"
+    " from sampled_then($run_id, $seq)"
     " where project = $project group by all order by all",
 )
 # Everybody's earliest verdict that stands and was given blind: agreement is between people who did not see each other.
@@ -49,7 +50,7 @@ METADATA_VALUES = Question(
     """with part as (select metadata from arrivals where project = $project limit 20000),
         pairs as (select unnest(json_keys(metadata)) as key, metadata from part),
         counted as (select key, json_extract_string(metadata, '$."' || key || '"') as value, count(*) as n
-            from pairs group by all)
+            from pairs where not contains(key, '"') and not contains(key, chr(92)) group by all)
     select key, value from counted where length(value) <= 40
     qualify count(*) over (partition by key) <= 200 and row_number() over (partition by key order by n desc, value) <= 50
     order by key, n desc, value""",

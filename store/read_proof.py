@@ -72,4 +72,6 @@ BULK_COPIES = Question(
     where e.project = $project and e.kind = 'verdicts'
     group by e.seq, e.payload, e.actor, e.claimed, e.at_us, e.project order by e.seq""",
 )
-ACTS = Question("acts", ActRow, "select seq, project, kind, actor, claimed, payload from event order by seq")
+ACTS = Question(
+    "acts", ActRow, "select seq, project, kind, actor, claimed, payload, hash from event order by seq"
+)

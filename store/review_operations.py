@@ -9,19 +9,19 @@ from typing import Annotated, Any
 import msgspec
 
 from store import queue_sql
-from store.acts import MAX_SUBJECTS
-from store.errors import InputError, RoleError
+from store.acts import MAX_SUBJECTS, VERDICTS
+from store.errors import InputError
 from store.ledger import reviewer
 from store.query import BULK_ROWS
 from store.queue_kind import QueueSpec
 from store.queue_kinds import kind_of
-from store.queue_operations import kept_blind
+from store.queue_operations import kept_blind, refuse_while_blind
 from store.queues import Queues
 from store.rows import one_value
 from store.session import Bulk, Session
 
 HERE_SECONDS = 90.0  # somebody who said nothing for so long is not here any more
-Name = Annotated[str, msgspec.Meta(max_length=200)]
+Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 
 def subjects(session: Session, queue: str, ranges: list[tuple[int, int]], unjudged: bool = True) -> list[str]:
@@ -62,33 +62,34 @@ def fresh(session: Session, queue: str) -> int:
 
 
 def evaluate(session: Session, spec: dict[str, Any], expressions: list[str]) -> Bulk:
-    """Of every member of a queue: its key, its subject and the values of expressions in the filter grammar, as Arrow.
+    """Of every output in an audit queue: its key, its id and the values of expressions in the filter grammar, as Arrow.
 
-    Columns are ``key``, ``subject``, ``e0``, ``e1``, … (text). Raises GrammarError; RoleError where it would tell.
+    Columns are ``key``, ``subject``, ``e0``, ``e1``, … (text). Raises GrammarError; RoleError and RuleError where it
+    would tell what a blind reviewer may not know, or speak of the caller's own verdicts.
     """
     wanted = msgspec.convert(spec, QueueSpec)
-    if not wanted.blind and kept_blind(session):
-        raise RoleError(
-            "an open queue needs the owner's role while a blind one is open", todo="Ask the owner."
-        )
-    sql, values = queue_sql.values(
-        session.shared.queues.view(session.cursor, wanted, session.who), kind_of(wanted), expressions
-    )
-    found = session.cursor.execute(sql, values)
-    return Bulk(found.to_arrow_reader(BULK_ROWS))
+    if wanted.kind != "audit":
+        raise InputError("only an audit queue's members are evaluated")
+    if not wanted.blind:
+        refuse_while_blind(session, "an open queue")
+    queues: Queues = session.shared.queues
+    view = queues.view(session.cursor, wanted, session.who)
+    queue_sql.refuse_telling_in(expressions, view.models)
+    sql, values = queue_sql.values(view, kind_of(wanted), expressions)
+    return Bulk(session.cursor.execute(sql, values).to_arrow_reader(BULK_ROWS))
 
 
 def history(session: Session, project: Name, subject: Name) -> list[tuple[int, int, str, str, str]]:
     """(seq, time, who, act, what) of everything that was said of a subject; while somebody judges blind, a reviewer
-    who has not judged it sees only what he said himself."""
+    sees of each queue only what he said himself, until he has judged the subject there."""
     own = session.who
-    hides = kept_blind(session) and not one_value(
-        session.cursor,
-        "select count(*) from current_verdict where project = ? and subject = ? and actor = ?",
+    judged = session.cursor.execute(
+        "select distinct queue from current_verdict where project = ? and subject = ? and actor = ?",
         [project, subject, own],
-    )
+    ).fetchall()
+    open_ = {queue for (queue,) in judged}
     rows = session.cursor.execute(
-        "select e.seq, e.at_us, e.actor, e.claimed, e.kind,"
+        "select e.seq, e.at_us, e.actor, e.claimed, e.kind, coalesce(v.queue, ''),"
         " case when e.kind = 'comment' then e.payload->>'text'"
         "   else concat_ws(' ', v.queue, v.verdict, v.reason, case when v.bulk then '(bulk)' end,"
         "     case when v.revealed then '(after reveal)' end, case when not v.live then '(undone)' end) end"
@@ -97,8 +98,15 @@ def history(session: Session, project: Name, subject: Name) -> list[tuple[int, i
         "   or (e.kind = 'comment' and e.payload->>'subject' = $subject)) order by e.seq",
         {"project": project, "subject": subject},
     ).fetchall()
-    told = [(seq, at, reviewer(actor, claimed), kind, what) for seq, at, actor, claimed, kind, what in rows]
-    return [row for row in told if not hides or row[2] == own]
+    hides, told = kept_blind(session), []
+    for seq, at_us, actor, claimed, kind, queue, what in rows:
+        who = reviewer(actor, claimed)
+        if who == own or not hides or (queue in open_ if queue else bool(open_)):
+            told.append((seq, at_us, who, kind, what))
+    if any(who != own for _, _, who, _, _ in told):  # an undo would bring no blindness back
+        for kind in VERDICTS:
+            session.shared.queues.seen(project, kind, own, [subject])
+    return told
 
 
 def here(session: Session, project: Name, screen: Name) -> list[tuple[str, str]]:

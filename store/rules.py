@@ -32,6 +32,10 @@ def allow(database: Database, project: str, kind: str, act: acts.Act, *, actor: 
             f"a run of {act.stage} needs the owner's role; {actor} is a reviewer",
             todo=f"Ask {database.owner}.",
         )
+    if isinstance(act, acts.OpenRun) and database.scalar(
+        "select count(*) from run_opened where run_id = ?", [act.run_id]
+    ):
+        raise RuleError(f"a run {act.run_id} was opened before", todo="Open it under an id of its own.")
     if isinstance(act, acts.CloseRun):
         _allow_close(database, project, act, who)
     if isinstance(act, acts.Adjudicate):
@@ -40,28 +44,41 @@ def allow(database: Database, project: str, kind: str, act: acts.Act, *, actor: 
         _allow_decision(database, project, act, who)
 
 
-def allow_undo(database: Database, project: str, target: int) -> None:
-    """A verdict on a sample that was adjudicated since cannot be undone any more."""
+def frozen(database: Database, project: str, target: int) -> bool:
+    """Whether a verdict's sample was adjudicated since: it stays on record, and an undo passes over it."""
     settled = (
-        "select any_value(a.actor) from verdict_event v join verdict_event a"
+        "select count(*) from verdict_event v join verdict_event a"
         " on a.project = v.project and a.subject = v.subject and a.queue = 'adjudicate' and a.verdict <> 'escalate'"
-        " where v.seq = ? and v.project = ? and v.queue = 'audit'"
+        " where v.seq = ? and v.project = ? and v.queue = 'audit' and not v.bulk"
     )
-    if (by := database.scalar(settled, [target, project])) is not None:
-        raise RuleError(f"{by} has adjudicated that sample: your verdict stays on record")
+    return bool(database.scalar(settled, [target, project]))
 
 
 def _allow_adjudication(database: Database, project: str, act: acts.Adjudicate, actor: str, who: str) -> None:
-    """Only a conflict is settled, and by somebody who is no party to it (the owner may)."""
-    said = (
-        "select count(distinct verdict), coalesce(bool_or(verdict = 'unsure'), false), list(actor)"
-        " from current_verdict where project = ? and queue = 'audit' and subject = ? and not bulk"
+    """Only a conflict is settled, once, and by an account that is no party to it; the owner may do both."""
+    named = "by a name of your own account" if who != actor else "by you"
+    mine = None if actor == database.owner else named
+    sql = (
+        "select any_value(c.actors), (select any_value(a.actor) from verdict_event a where a.project = ? and a.subject = ?"
+        " and a.queue = 'adjudicate' and a.verdict <> 'escalate') from contested c where c.project = ? and c.subject = ?"
     )
-    verdicts, unsure, actors = one_row(database.connection, said, [project, act.subject]) or (0, False, [])
-    if verdicts < 2 and not unsure:
+    names = [project, act.subject]
+    actors, by = one_row(database.connection, sql, [*names, *names]) or (None, None)
+    if by is not None and mine is not None:
+        raise RuleError(f"{by} has settled that already", todo="Only the owner settles it anew.")
+    if actors is None:
         raise RuleError("there is nothing to settle on that sample: its reviewers agree")
-    if who in (actors or []) and actor != database.owner:
-        raise RoleError("you gave one of the verdicts in conflict", todo="Somebody else settles it.")
+    if mine is not None and actor in {account(name) for name in actors}:
+        raise RoleError(f"one of the verdicts in conflict was given {mine}", todo="Somebody else settles it.")
+
+
+def account(who: str) -> str:
+    """The kernel's name of a person: what he claims besides makes nobody else of him.
+
+    >>> account("root/ann")
+    'root'
+    """
+    return who.partition("/")[0]
 
 
 def _allow_decision(database: Database, project: str, act: acts.Decide, who: str) -> None:

@@ -25,8 +25,15 @@ class Run:
     BATCH = ROW_GROUP
     MOST = 128 << 20  # bytes of a batch: a frame carries four times as many
 
-    def __init__(self, client: Client, project: str, run_id: str, run_no: int) -> None:
-        self.client, self.project, self.run_id, self.run_no = client, project, run_id, run_no
+    def __init__(self, client: Client, project: str, run_id: str, run_no: int, opened: str = "") -> None:
+        """``opened``: hash of the event that opened it."""
+        self.client, self.project, self.run_id, self.run_no, self.opened = (
+            client,
+            project,
+            run_id,
+            run_no,
+            opened,
+        )
         self._digests: dict[str, RowDigest] = {}
 
     def next_seq(self, table: str) -> int:

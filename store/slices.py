@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NAME = "slice"
 DEEPEST = 8  # a slice may name others; a circle ends here
+MOST_NODES = 1_000  # of what a filter says once its slices are written out
 
 
 def named(cursor: DuckDBPyConnection, project: str) -> dict[str, str]:
@@ -38,26 +39,30 @@ def expanded(text: str, slices: Mapping[str, str]) -> str:
     """
     if NAME not in text:
         return text
-    return grammar.to_text(_expand(grammar.parse(text), slices, DEEPEST))
+    return grammar.to_text(_expand(grammar.parse(text), slices, DEEPEST, [MOST_NODES]))
 
 
-def _expand(expression: Expr, slices: Mapping[str, str], depth: int) -> Expr:
+def _expand(expression: Expr, slices: Mapping[str, str], depth: int, left: list[int]) -> Expr:
+    """``left``: how many nodes more may come, one number that all branches share."""
+    left[0] -= 1
     if not depth:
         raise GrammarError("slices name each other in a circle", todo="Save one of them anew.")
+    if left[0] < 0:
+        raise GrammarError("the slices make too long a filter", todo="Name fewer of them.")
     match expression:
         case And(items):
-            return And(tuple(_expand(item, slices, depth) for item in items))
+            return And(tuple(_expand(item, slices, depth, left) for item in items))
         case Or(items):
-            return Or(tuple(_expand(item, slices, depth) for item in items))
+            return Or(tuple(_expand(item, slices, depth, left) for item in items))
         case Not(operand):
-            return Not(_expand(operand, slices, depth))
+            return Not(_expand(operand, slices, depth, left))
         case Compare("=" | "!=" as op, Name("slice", False), Literal(str(name)) | Word(name)) if (
             name in slices
         ):
-            found = _expand(grammar.parse(slices[name]), slices, depth - 1)
+            found = _expand(grammar.parse(slices[name]), slices, depth - 1, left)
             return found if op == "=" else Not(found)
         case In(Name("slice", False), items, negated):
-            either = [_expand(Compare("=", Name(NAME), item), slices, depth) for item in items]
+            either = [_expand(Compare("=", Name(NAME), item), slices, depth, left) for item in items]
             found = either[0] if len(either) == 1 else Or(tuple(either))
             return Not(found) if negated else found
         case _:

@@ -12,6 +12,7 @@ import msgspec
 from engine.audit import agreement
 from engine.audit.result import Locked, Standing, locked, standing
 from store import read
+from store.rules import account
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -52,6 +53,7 @@ def standing_payload(found: Standing) -> dict[str, Any]:
     return {
         "judged": found.judged, "errors": found.errors, "unsettled": found.unsettled, "replaced": found.replaced,
         "remaining": found.remaining, "judged_twice": found.overlapped, "after_reveal": found.revealed,
+        "changed": found.changed, "before_the_plan": found.earlier,
         "rate": _text(found.rate), "low": _text(found.low), "high": _text(found.high), "bound": _text(found.bound),
         "verdict": found.verdict, "proven": found.proven, "why": found.why,
     }  # fmt: skip
@@ -73,6 +75,7 @@ def agreement_payload(context: Context) -> dict[str, Any]:
     alpha, ac1 = agreement.krippendorff_alpha(found), agreement.gwet_ac1(found)
     return {
         "reviewers": sorted({who for unit in found for who in unit}),
+        "accounts": len({account(who) for unit in found for who in unit}),
         "samples": len(found),
         "overlapped": raw.units,
         "pairs": raw.pairs,

@@ -35,6 +35,7 @@ class Locked:
     c: int
     population: int
     drawn: int
+    reserve: int
     overlap: float
     reviewers: tuple[str, ...]
     sizes: dict[str, int]  # units of each stratum
@@ -49,6 +50,7 @@ class Standing:
     """An audit as it stands. Rates are those of the draw's beginning up to the first sample that nobody judged: what
     was judged beyond it may have been chosen. ``low`` and ``high``: two-sided 95 % to look at, None where no rate may be shown yet.
 
+    ``revealed``, ``changed``, ``earlier``: verdicts after reveal, other than the person's first, from before the plan.
     ``verdict``: pass (below the gate), fail (not proven below it; ``proven``: proven to reach it), insufficient;
     ``why`` says it in words. ``bound``: the one-sided upper bound that the verdict rests on, where one is valid now.
     """
@@ -60,6 +62,8 @@ class Standing:
     remaining: int
     overlapped: int
     revealed: int
+    changed: int
+    earlier: int
     rate: float | None
     low: float | None
     high: float | None
@@ -76,7 +80,7 @@ def locked(plan: read.Plan) -> Locked:
     minimum = int(params.get("minimum", 0))
     return Locked(
         plan.run_id, plan.actor, plan.at_us, result["mode"], result["model"], float(params["gate"]),
-        float(params["level"]), int(result["n"]), int(params["c"]), int(result["population"]), int(result["drawn"]),
+        float(params["level"]), int(result["n"]), int(params["c"]), int(result["population"]), int(result["drawn"]), int(result["reserve"]),
         float(params.get("overlap", 0)), tuple(params["reviewers"]), sizes,
         result["mode"] == "weighted" or minimum > 0, params.get("where", ""), int(params.get("seed", 0)),
         float(params.get("floor", 1)),
@@ -102,7 +106,8 @@ def standing(plan: Locked, rows: Sequence[read.Drawn]) -> Standing:
     bound = found.bound
     return Standing(
         judged, errors, unsettled, counts["replaced"], counts[None], sum(r.overlapped for r in rows),
-        sum(r.revealed for r in rows), rate, low, high, bound, found.verdict, found.proven, found.why,
+        sum(r.revealed for r in rows), sum(r.changed for r in rows), sum(r.earlier for r in rows),
+        rate, low, high, bound, found.verdict, found.proven, found.why,
     )  # fmt: skip
 
 
@@ -135,7 +140,10 @@ def _planned(plan: Locked, judged: int, errors: int, unsettled: int, *, remainin
     (Hoeffding 1956, Annals of Mathematical Statistics 27, 713-721), so the same plan holds.
     """
     made = design.Plan(plan.gate, plan.level, plan.n, plan.c, plan.population)
-    judged = min(judged, plan.n)
+    if judged > plan.n or judged + remaining > plan.drawn + plan.reserve:
+        return _Found(
+            "insufficient", f"{judged:,} samples do not fit a plan of {plan.n:,}: spiritsafe verify says why"
+        )
     said = design.verdict(made, judged, min(errors, judged))
     settled = errors - unsettled
     bound = design.rate_bounds(made, errors)[1] if judged == plan.n else None

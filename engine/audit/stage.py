@@ -8,8 +8,9 @@ are judged), ``weighted`` (suspicious ones more often; an estimate with its inte
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.audit import draws
@@ -21,6 +22,7 @@ from store import read
 from store.canonical import canonical_text
 from store.errors import InputError, RuleError
 from store.records import Draw
+from store.slices import expanded
 
 if TYPE_CHECKING:
     from engine.context import Context
@@ -69,27 +71,66 @@ class Units:
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
-    """Draw and lock. Result: the plan, its operating curve, the population, how many were drawn."""
+    """Lock and draw. Result: the plan, its operating curve, the population, how many were drawn.
+
+    The draw is by the seed and the hash of the event that opens the run, which nobody knows before: whoever does not
+    like a draw can only lock another plan, and all plans stay on record.
+    """
     model = context.model("teacher", params.model)
     _check(params)
+    params = _written_out(context, params)
     units = _units(context, params, model)
     plan = _plan(params, len(units.ids))
+    shares = _allocated(params, plan, units) if params.mode != "weighted" else {}
     told = _told(plan, params, units, model)
-    drawn = _draw(params, plan, units)
-    told["drawn"] = sum(not d.reserve for d in drawn)
-    told["reserve"] = len(drawn) - told["drawn"]
-    told["strata"] = _strata(units, drawn) if params.by else []
     told["earlier_plans"] = sum(r.result.get("model") == model for r in context.runs("audit"))
+    told |= _reviewers(context, params)
     if params.dry_run:
         return told | {"locked": False}
     replaced, forgiven = _reasons(context)
     recorded = dict(as_mapping(params)) | {
-        "n": plan.n, "c": plan.c, "replaced": replaced, "forgiven": forgiven, "reviewers": list(params.reviewers),
+        "n": plan.n, "c": plan.c, "replaced": replaced, "forgiven": forgiven, "reviewers": told["reviewers"],
     }  # fmt: skip
     opened = context.open("audit", recorded, {"contract": _contract_hash(context)})
+    params = replace(params, reviewers=tuple(told["reviewers"]))
+    drawn = _draw(params, plan, units, shares, f"{params.seed}.{opened.opened}")
+    told["drawn"] = sum(not d.reserve for d in drawn)
+    told["reserve"] = len(drawn) - told["drawn"]
+    told["strata"] = _strata(units, drawn) if params.by else []
     opened.add("draw", drawn)
     opened.close(told | {"locked": True})
     return told | {"locked": True, "plan": opened.run_id}
+
+
+def _written_out(context: Context, params: Params) -> Params:
+    """Slices by name as the predicates they stand for now: a name may mean something else tomorrow."""
+    saved = {s.name: s.predicate for s in context.store.ask(read.SLICES, project=context.project)}
+    with suppress(RuleError):
+        saved |= {s.name: s.where for s in context.contract().gate.slices}
+    named = params.suspicion in SUSPICIONS
+    return replace(
+        params,
+        where=expanded(params.where, saved),
+        by=expanded(params.by, saved),
+        suspicion=params.suspicion if named else expanded(params.suspicion, saved),
+    )
+
+
+def _reviewers(context: Context, params: Params) -> dict[str, Any]:
+    """Reviewers by the names that the ledger knows them by, and which of them it does not know yet."""
+    known = {r.actor for r in context.store.ask(read.REVIEWERS, project=context.project, seq=None)}
+    known.add(context.store.who)
+    found, strange = [], []
+    for name in params.reviewers:
+        same = sorted(who for who in known if name in (who, who.partition("/")[2]))
+        found.append(same[0] if len(same) == 1 else name)
+        strange += [] if same else [name]
+    told: dict[str, Any] = {"reviewers": found}
+    if strange:
+        told["note"] = (
+            f"nobody called {', '.join(strange)} has judged here yet: `spiritsafe whoami` tells each his name"
+        )
+    return told
 
 
 def _check(params: Params) -> None:
@@ -99,6 +140,7 @@ def _check(params: Params) -> None:
         (bool(params.overlap) and len(params.reviewers) < 2, "--overlap needs two --reviewers or more"),
         (len(set(params.reviewers)) != len(params.reviewers), "--reviewers names somebody twice"),
         ((params.mode == "stratified") != bool(params.by), "--by and --mode stratified go together"),
+        (params.n is not None and params.n < 1, "--n is at least 1"),
         (params.minimum == 1, "--minimum is 2 or more: one sample of a stratum says nothing of its spread"),
         ((params.mode == "weighted") != bool(params.suspicion), "--suspicion and --mode weighted go together"),
         (sum(v is not None for v in (params.c, params.n, params.assume)) > 1, "give one of --c, --n, --assume"),
@@ -142,7 +184,7 @@ def _units(context: Context, params: Params, model: str) -> Units:
 
 def _plan(params: Params, population: int) -> Plan:
     if params.mode == "sequential":
-        n = min(population, params.n or AT_MOST)
+        n = min(population, AT_MOST if params.n is None else params.n)
         return Plan(params.gate, params.level, n, n, population, f"sequential, at most {n:,}")
     if params.mode == "weighted" and params.n is not None:  # an estimate needs no c
         return Plan(params.gate, params.level, min(params.n, population), 0, population, f"n = {params.n}")
@@ -169,66 +211,65 @@ def _told(plan: Plan, params: Params, units: Units, model: str) -> dict[str, Any
 
 def _strata(units: Units, drawn: Sequence[Draw]) -> list[dict[str, Any]]:
     sizes, chosen = Counter(units.strata), Counter(d.stratum for d in drawn if not d.reserve)
-    if len(sizes) > MOST_STRATA:
-        raise InputError(
-            f"{len(sizes):,} strata are too many", where="audit plan --by", todo="Cut numbers at steps."
-        )
     return [{"stratum": s, "population": size, "drawn": chosen[s]} for s, size in sorted(sizes.items())]
 
 
-def _draw(params: Params, plan: Plan, units: Units) -> list[Draw]:
+def _draw(
+    params: Params, plan: Plan, units: Units, shares: Mapping[str, tuple[int, float]], seed: str
+) -> list[Draw]:
     """The draw in its order: what is judged, then the reserve."""
     if params.mode == "weighted":
-        return _weighted(params, plan, units)
-    shares = _allocated(params, plan, units)
+        return _weighted(params, plan, units, seed)
     members: defaultdict[str, list[int]] = defaultdict(list)
-    for at in draws.simple_order_array(params.seed, units.ids).tolist():
+    order = draws.simple_order_array(seed, units.ids).tolist()
+    for at in order:
         members[units.strata[at]].append(at)
-    chosen: list[tuple[int, float]] = []
-    reserve: list[tuple[int, float]] = []
-    for stratum, order in members.items():
-        n, inclusion = shares[stratum]
-        spare = 0 if params.mode == "sequential" else max(LEAST, round(RESERVE * n))
-        chosen += [(at, inclusion) for at in order[:n]]
-        reserve += [(at, inclusion) for at in order[n : n + spare]]
-    return _rows(params, units, chosen, reserve)
+    spare = {
+        stratum: 0 if params.mode == "sequential" else max(LEAST, round(RESERVE * n))
+        for stratum, (n, _) in shares.items()
+    }
+    chosen = {at for stratum, rows in members.items() for at in rows[: shares[stratum][0]]}
+    reserve = {
+        at for stratum, rows in members.items()
+        for at in rows[shares[stratum][0] : shares[stratum][0] + spare[stratum]]
+    }  # fmt: skip
+    rows = [(at, shares[units.strata[at]][1], False) for at in order if at in chosen]
+    rows += [(at, shares[units.strata[at]][1], True) for at in order if at in reserve]
+    return [_row(params, units, at, inclusion, seed, reserve=spare_) for at, inclusion, spare_ in rows]
 
 
 def _allocated(params: Params, plan: Plan, units: Units) -> dict[str, tuple[int, float]]:
     """Of each stratum how many are drawn, and each one's probability to be."""
-    sizes: defaultdict[str, int] = defaultdict(int)
-    for stratum in units.strata:
-        sizes[stratum] += 1
+    sizes = Counter(units.strata)
+    if params.by and len(sizes) < 2:
+        raise InputError(
+            f"{params.by!r} makes one stratum only: {next(iter(sizes))!r}", where="audit plan --by"
+        )
+    if len(sizes) > MOST_STRATA:
+        raise InputError(
+            f"{len(sizes):,} strata are too many", where="audit plan --by", todo="Cut numbers at steps."
+        )
     found = draws.stratified_allocation(sizes, plan.n, seed=params.seed, minimum=params.minimum)
     return {stratum: (found.counts[stratum], found.probabilities[stratum]) for stratum in sizes}
 
 
-def _weighted(params: Params, plan: Plan, units: Units) -> list[Draw]:
+def _weighted(params: Params, plan: Plan, units: Units, seed: str) -> list[Draw]:
     import numpy as np
 
     chances = draws.pps_probabilities_array(np.array(units.scores), plan.n, params.floor)
-    drawn = draws.poisson_units(params.seed, units.ids, chances).tolist()
-    order = draws.simple_order(params.seed + 1, [units.ids[at] for at in drawn])  # not by suspicion
-    return _rows(params, units, [(drawn[i], float(chances[drawn[i]])) for i in order], [])
+    drawn = draws.poisson_units(seed, units.ids, chances).tolist()
+    order = draws.simple_order(f"{seed}.order", [units.ids[at] for at in drawn])  # not by suspicion
+    return [_row(params, units, drawn[i], float(chances[drawn[i]]), seed, reserve=False) for i in order]
 
 
-def _rows(
-    params: Params, units: Units, chosen: Sequence[tuple[int, float]], reserve: Sequence[tuple[int, float]]
-) -> list[Draw]:
-    ordered = sorted(chosen, key=lambda pair: draws.random_number(params.seed, units.ids[pair[0]]))
-    ordered = list(chosen) if params.mode == "weighted" else ordered
-    spare = sorted(reserve, key=lambda pair: draws.random_number(params.seed, units.ids[pair[0]]))
-    return [
-        Draw(
-            0, 0, units.keys[at], units.ids[at], units.strata[at], inclusion, is_reserve,
-            canonical_text(assigned(units.ids[at], params.reviewers, params.overlap, params.seed)),
-        )
-        for pairs, is_reserve in ((ordered, False), (spare, True))
-        for at, inclusion in pairs
-    ]  # fmt: skip
+def _row(params: Params, units: Units, at: int, inclusion: float, seed: str, *, reserve: bool) -> Draw:
+    names = assigned(units.ids[at], params.reviewers, params.overlap, seed)
+    return Draw(
+        0, 0, units.keys[at], units.ids[at], units.strata[at], inclusion, reserve, canonical_text(names)
+    )
 
 
-def assigned(output_id: str, reviewers: Sequence[str], overlap: float, seed: int) -> list[str]:
+def assigned(output_id: str, reviewers: Sequence[str], overlap: float, seed: int | str) -> list[str]:
     """Who judges a sample: one of the reviewers by stable hash, of a share ``overlap`` of the samples two.
 
     Rendezvous hashing (Thaler & Ravishankar 1998): a reviewer more or less moves only what is his. No reviewers:

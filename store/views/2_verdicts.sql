@@ -18,3 +18,8 @@ where e.kind = 'comment' and not exists (
     select 1 from undo_event u
     where u.target = e.seq and not exists (select 1 from undo_event r where r.target = u.seq)
 );
+
+-- The same of texts that were read: what was said of whole selections, unread, is no reading.
+create or replace view reading as
+select * exclude (live, bulk) from verdict where live and not bulk
+qualify row_number() over (partition by project, queue, subject, actor order by seq desc) = 1;

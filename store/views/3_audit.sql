@@ -8,7 +8,7 @@ select r.run_no, r.run_id, r.project, r.actor, r.closed_seq as seq, r.closed_us 
 from closed_run r join event e on e.seq = r.opened_seq where r.stage = 'audit';
 
 create or replace view draws as
-select r.project, r.run_id, d.* from draw d join closed_run r using (run_no);
+select r.project, r.run_id, d.* from draw d join closed_run r using (run_no) where r.stage = 'audit';
 
 -- What each person said of each subject at a ledger seq (null: now): the latest verdict not undone by then.
 create or replace macro verdicts_then(of_project, upto) as table
@@ -19,26 +19,57 @@ where v.project = of_project and v.seq <= coalesce(upto, v.seq) and not exists (
         select 1 from undo_event r where r.target = u.seq and r.seq <= coalesce(upto, r.seq)))
 qualify row_number() over (partition by v.queue, v.subject, v.actor order by v.seq desc) = 1;
 
+-- What each person says of each sample by having read its text, at a ledger seq; ``changed``: not what he said first.
+create or replace macro readings_then(of_project, upto) as table
+select v.*, not v.first as changed from verdict_event v
+where v.project = of_project and not v.bulk and v.seq <= coalesce(upto, v.seq) and not exists (
+    select 1 from undo_event u
+    where u.target = v.seq and u.seq <= coalesce(upto, u.seq) and not exists (
+        select 1 from undo_event r where r.target = u.seq and r.seq <= coalesce(upto, r.seq)))
+qualify row_number() over (partition by v.queue, v.subject, v.actor order by v.seq desc) = 1;
+
 -- A sample's outcome under a plan: its adjudicated, else its unanimous verdict, else ``conflict``. Of the reasons
 -- for ``bad``, the plan names those that replace the sample (the prompt itself is bad) and those that forgive it.
--- Verdicts over whole selections do not count: nobody read the text.
+-- An adjudication is never undone; where the owner settled anew, the newest counts.
 create or replace macro outcomes_then(of_run, upto) as table
 with plan as (from audit_plan where run_id = of_run),
 given as (
-    select v.queue, v.subject, v.actor, v.seq, v.revealed, v.verdict,
+    select v.subject, v.actor, v.seq, v.revealed, v.changed, v.seq < p.seq as before,
         case when v.verdict = 'bad' and list_contains(p.replaced, v.reason) then 'replaced'
              when v.verdict = 'bad' and list_contains(p.forgiven, v.reason) then 'ok' else v.verdict end as outcome
-    from plan p, verdicts_then((select project from plan), upto) v
-    where v.queue in ('audit', 'adjudicate') and not v.bulk and v.verdict <> 'escalate'
+    from plan p, readings_then((select project from plan), upto) v where v.queue = 'audit'
 ),
 settled as (
-    select subject, outcome from given where queue = 'adjudicate'
-    qualify row_number() over (partition by subject order by seq desc) = 1
+    select v.subject,
+        case when v.verdict = 'bad' and list_contains(p.replaced, v.reason) then 'replaced'
+             when v.verdict = 'bad' and list_contains(p.forgiven, v.reason) then 'ok' else v.verdict end as outcome
+    from plan p, verdict_event v
+    where v.project = p.project and v.queue = 'adjudicate' and v.verdict <> 'escalate' and v.seq <= coalesce(upto, v.seq)
+    qualify row_number() over (partition by v.subject order by v.seq desc) = 1
+),
+said as (
+    select subject, count(*) as reviewers, count(*) filter (where revealed) as revealed,
+        count(*) filter (where changed) as changed, count(*) filter (where before) as before,
+        case when count(distinct outcome) > 1 then 'conflict' else min(outcome) end as outcome
+    from given group by subject
 )
-select g.subject, count(*) as reviewers, count(*) filter (where g.revealed) as revealed,
-       any_value(s.outcome) is not null as adjudicated,
-       coalesce(any_value(s.outcome), case when count(distinct g.outcome) > 1 then 'conflict' else min(g.outcome) end) as outcome
-from given g left join settled s using (subject) where g.queue = 'audit' group by g.subject;
+select subject, coalesce(g.reviewers, 0) as reviewers, coalesce(g.revealed, 0) as revealed,
+    coalesce(g.changed, 0) as changed, coalesce(g.before, 0) as before, s.outcome is not null as adjudicated,
+    coalesce(s.outcome, g.outcome) as outcome
+from said g full join settled s using (subject);
+
+-- Samples on which those who read them say different things, or were unsure: also where one replaces by his reason
+-- what the other calls an error, as any plan of the project reads reasons.
+create or replace view contested as
+with meant as (
+    select project, flatten(list(replaced)) as replaced, flatten(list(forgiven)) as forgiven from audit_plan group by project
+)
+select v.project, v.subject, list(v.actor) as actors
+from reading v left join meant m using (project) where v.queue = 'audit'
+group by v.project, v.subject
+having bool_or(v.verdict = 'unsure') or count(distinct case
+    when v.verdict = 'bad' and list_contains(m.replaced, v.reason) then 'replaced'
+    when v.verdict = 'bad' and list_contains(m.forgiven, v.reason) then 'ok' else v.verdict end) > 1;
 
 -- A plan's sample: of each stratum, rows in their order up to as many that were not replaced as the plan draws in it.
 -- ``unbroken``: everything up to here is judged, so that what was judged is a random sample whoever chose what to read.
@@ -47,7 +78,7 @@ select * exclude (before, planned),
     count(*) filter (where outcome is null) over (order by draw_key rows unbounded preceding) = 0 as unbroken
 from (
     select d.*, x.outcome, coalesce(x.reviewers, 0) as reviewers, coalesce(x.revealed, 0) as revealed,
-        coalesce(x.adjudicated, false) as adjudicated,
+        coalesce(x.changed, 0) as changed, coalesce(x.before, 0) as earlier, coalesce(x.adjudicated, false) as adjudicated,
         coalesce(sum((x.outcome is distinct from 'replaced')::integer) over (
             partition by d.stratum order by d.draw_key rows between unbounded preceding and 1 preceding), 0) as before,
         count(*) filter (where not d.reserve) over (partition by d.stratum) as planned

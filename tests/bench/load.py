@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from store import acts, address
+from store import acts
 from store.client import Client
 from store.errors import SpiritsafeError
 
@@ -82,8 +82,8 @@ def beside(path: Path, options: argparse.Namespace) -> None:
     context = multiprocessing.get_context("spawn")
     ready, go = context.Event(), context.Event()
     told = context.SimpleQueue()
-    words = (path, options.seconds, options.rate, options.batch, ready, go, told)
-    appender = context.Process(target=append_for, args=words)
+    how = {"seconds": options.seconds, "rate": options.rate, "batch": options.batch}
+    appender = context.Process(target=append_for, args=(path, how, ready, go, told))
     appender.start()
     ready.wait()
     go.set()
@@ -104,7 +104,7 @@ def reviewing(path: Path, reviewers: int, seconds: float) -> Taken:
     """Round trips of ``reviewers`` who act once a second each."""
     taken, start = Taken(), time.monotonic() + 0.2
     threads = [
-        threading.Thread(target=_reviewer, args=(path, number, reviewers, start, seconds, taken))
+        threading.Thread(target=_reviewer, args=(path, number, [start + number / reviewers, seconds], taken))
         for number in range(reviewers)
     ]
     for thread in threads:
@@ -114,11 +114,11 @@ def reviewing(path: Path, reviewers: int, seconds: float) -> Taken:
     return taken
 
 
-def _reviewer(path: Path, number: int, reviewers: int, start: float, seconds: float, taken: Taken) -> None:
-    rng = random.Random(number)
+def _reviewer(path: Path, number: int, when: list[float], taken: Taken) -> None:
+    rng, (start, seconds) = random.Random(number), when
     with Client(path, claimed=f"r{number}", start=False) as client:
         for second in range(int(seconds)):
-            due = start + second + number / reviewers + rng.uniform(-0.03, 0.03)
+            due = start + second + rng.uniform(-0.03, 0.03)
             time.sleep(max(0.0, due - time.monotonic()))
             payload = {"queue": "audit", "subject": acts.new_id(), "verdict": "ok"}
             began = time.perf_counter()
@@ -130,11 +130,11 @@ def _reviewer(path: Path, number: int, reviewers: int, start: float, seconds: fl
             taken.began.append(time.monotonic() - start)
 
 
-def append_for(path: Path, seconds: float, rate: float, batch: int, ready: Any, go: Any, told: Any) -> None:
+def append_for(path: Path, how: dict[str, Any], ready: Any, go: Any, told: Any) -> None:
     """Append prepared rows for so long; tells rows, seconds, milliseconds of each append, the error that ended it."""
     from store.run import Run
 
-    size = batch or Run.BATCH
+    seconds, rate, size = how["seconds"], how["rate"], how["batch"] or Run.BATCH
     bodies = frames(size)
     with Client(path, start=False) as client:
         run = client.run(PROJECT, "import", params={}, inputs={})
@@ -210,8 +210,6 @@ def resident_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 
-
-__all__ = ["address", "main", "resident_mb"]
 
 if __name__ == "__main__":
     main()

@@ -27,7 +27,7 @@ def said(
 def judged(*given: Given) -> list[tuple[int, str]]:
     """What is wrong with a ledger of these acts in the project ``demo`` of ada's store."""
     rows = [
-        ActRow(seq, "demo", kind, who, None, canonical_text(payload))
+        ActRow(seq, "demo", kind, who, None, canonical_text(payload), f"hash {seq}")
         for seq, (who, kind, payload) in enumerate([*START, *given], 1)
     ]
     return list(faults(rows, "ada"))
@@ -57,12 +57,20 @@ def test_what_the_hub_takes_has_no_fault() -> None:
         ([said("bob", "ok"), said("cid", "bad", 1), said("cid", "ok", kind="adjudicate")], "a conflict of his own"),
         (
             [said("bob", "ok"), said("cid", "unsure"), said("eve", "ok", kind="adjudicate"), ("bob", "undo", {"target": 2})],
-            "was adjudicated",
+            "event None was meant",
         ),
+        ([said("bob", "ok"), said("cid", "unsure"), said("eve", "ok", kind="adjudicate"), said("fay", "ok", kind="adjudicate")],
+         "settles anew"),
+        ([("bob", "run.open", {"run_id": "r", "stage": "import"}), ("cid", "run.open", {"run_id": "r", "stage": "import"})],
+         "was opened before"),
         ([("bob", "verdict", {"queue": "audit", "subject": "s", "verdict": "left"})], "is no verdict"),
         (
             [("ada", "decide", {"outcome": "ship", "rationale": "r", "record_sha256": "x", "record": {}})],
             "hash is not that of its record",
+        ),
+        *(
+            ([("ada", "decide", {"outcome": "ship", "rationale": "r", "record_sha256": "x", "record": {}})], fault)
+            for fault in ("not what its record says", "another project", "names no event", "does not pass")
         ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -77,3 +85,18 @@ def test_an_act_that_the_rules_forbid_is_named(given: list[Given], fault: str) -
 def test_an_act_of_a_project_that_is_not_there_is_named() -> None:
     rows = [ActRow(1, "nowhere", "comment", "bob", None, '{"subject":"s","text":"x"}')]
     assert [what for _, what in faults(rows, "ada")] == ["project nowhere was not there"]
+
+
+def test_an_undo_passes_over_what_was_adjudicated() -> None:
+    assert not judged(
+        said("bob", "ok", subject="t"), said("bob", "ok"), said("cid", "unsure"), said("eve", "ok", kind="adjudicate"),
+        ("bob", "undo", {"target": 2}),
+    )  # fmt: skip
+
+
+def test_reasons_that_a_plan_reads_otherwise_are_a_conflict() -> None:
+    plan = {"run_id": "p", "stage": "audit", "params": {"replaced": [9], "forgiven": [8]}}
+    locked: list[Given] = [("ada", "run.open", plan), ("ada", "run.close", {"run_no": 1, "tables": {}})]
+    two = [said("bob", "bad", 9), said("cid", "bad", 1), said("eve", "bad", 1, kind="adjudicate")]
+    assert judged(*two)
+    assert not judged(*locked, *two)

@@ -145,7 +145,7 @@ def test_only_conflicts_are_settled_by_somebody_else_and_what_was_settled_is_nev
     queue = {"kind": "adjudicate", "model": "teacher", "project": "demo"}
     assert subjects(cid, **queue) == [output_id(0)]
     verdict(cid, 0, "ok", kind="adjudicate")
-    with pytest.raises(RuleError, match="stays on record"):
+    with pytest.raises(RuleError, match="What was adjudicated stays"):
         ann.act("undo", "demo", {})
     with pytest.raises(RuleError, match="nothing to undo"):
         cid.act("undo", "demo", {})
@@ -348,3 +348,112 @@ def test_whole_texts_of_a_ledger_hide_what_others_judged_as_its_details_do(store
     told = store.call("texts", queue=log["id"], low=0, high=100)
     assert [one["kind"] for one in told][-1] == "verdict"
     assert told == [store.call("detail", queue=log["id"], position=at) for at in range(len(told))]
+
+
+def test_an_undo_passes_over_an_adjudicated_verdict_to_the_one_before(store, planned, others):
+    planned((0, {}))
+    ann, bob, cid = others("ann"), others("bob"), others("cid")
+    before = verdict(ann, 3, "ok")["seq"]
+    verdict(ann, 0, "ok"), verdict(bob, 0, "bad", 1)
+    verdict(cid, 0, "ok", kind="adjudicate")
+    assert ann.act("undo", "demo", {})["undone"]["seq"] == before
+    store.call("stop")
+    assert ann.act("redo", "demo", {})["undone"]["seq"] == before  # by a hub that has read the ledger anew
+
+
+def test_a_run_id_is_used_once_so_that_nobody_adds_to_anothers_draw(store, planned, others):
+    plan = planned((0, {}))
+    with pytest.raises(RuleError, match="opened before"):
+        others("bob").act("run.open", "demo", {"run_id": plan, "stage": "import"})
+
+
+def test_what_was_settled_stays_settled_whatever_is_said_afterwards(store, planned, others):
+    plan = planned((0, {}))
+    ann, bob, cid = others("ann"), others("bob"), others("cid")
+    verdict(ann, 0, "ok"), verdict(bob, 0, "bad", 1)
+    verdict(cid, 0, "bad", 1, kind="adjudicate")
+    verdict(cid, 0, "escalate", kind="adjudicate")
+    for client in (ann, bob):
+        client.act("verdicts", "demo", {"queue": "audit", "subjects": [output_id(0)], "verdict": "ok"})
+    assert outcomes(store, plan) == {"bad": 1}
+
+
+def test_a_reason_that_replaces_against_one_that_is_an_error_is_a_conflict_that_can_be_settled(
+    store, planned, others
+):
+    plan = planned((0, {}))
+    verdict(others("ann"), 0, "bad", 9), verdict(others("bob"), 0, "bad", 1)
+    assert outcomes(store, plan) == {"conflict": 1}
+    assert subjects(others("cid"), kind="adjudicate") == [output_id(0)]
+    verdict(others("cid"), 0, "bad", 9, kind="adjudicate")
+    assert outcomes(store, plan) == {"replaced": 1}
+
+
+def test_changed_and_earlier_verdicts_are_counted_beside_the_plan(store, planned):
+    verdict(store, 0, "bad", 1)
+    plan = planned((0, {}), (1, {}))
+    verdict(store, 0, "ok")
+    verdict(store, 1, "ok")
+    (row,) = store.ask(read.DRAWN, project="demo", run_id=plan, seq=None)
+    assert (row.outcome, row.count, row.changed, row.earlier) == ("ok", 2, 1, 0)
+
+
+def test_under_a_plan_only_what_was_read_counts_as_reviewed(store, planned):
+    plan = planned((0, {}), (1, {}))
+    store.act(
+        "verdicts", "demo", {"queue": "audit", "subjects": [output_id(0), output_id(1)], "verdict": "ok"}
+    )
+    spec = {"kind": "audit", "project": "demo", "model": "teacher"}
+    assert store.call("open_queue", spec=spec)["reviewed"] == 2
+    queue = store.call("open_queue", spec=spec | {"plan": plan})
+    assert queue["reviewed"] == 0
+    assert store.call("unreviewed", queue=queue["id"], position=-1, step=1) == 0
+
+
+def test_what_adjudication_and_history_showed_makes_later_verdicts_revealed(store, planned, others):
+    planned((0, {}))
+    verdict(others("ann"), 0, "ok"), verdict(others("bob"), 0, "bad", 1)
+    cid = others("cid")
+    queue = cid.call("open_queue", spec={"kind": "adjudicate", "project": "demo", "model": "teacher"})
+    cid.call("detail", queue=queue["id"], position=0)
+    verdict(cid, 0, "ok")
+    dan = others("dan")
+    verdict(dan, 0, "ok")
+    dan.call("history", project="demo", subject=output_id(0))
+    dan.act("undo", "demo", {})
+    verdict(dan, 0, "bad", 1)
+    found = store.call(
+        "sql", text="select actor, revealed from verdict where live and queue = 'audit' order by seq"
+    )
+    assert [revealed for _, revealed in found["rows"]] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("spec", "expressions"),
+    [
+        ({"kind": "ledger"}, ["payload"]),
+        ({"filter": "reviewed"}, ["prompt"]),
+        ({}, ["verdict"]),
+        ({}, ["correct_teacher"]),
+        ({}, ["source"]),
+    ],
+    ids=str,
+)
+def test_expressions_tell_nothing_that_a_blind_queue_hides(store, planned, spec, expressions):
+    store.act("model.declare", "demo", {"model": "teacher", "role": "teacher"})
+    with pytest.raises((InputError, RuleError)):
+        store.table(
+            "evaluate",
+            spec={"kind": "audit", "project": "demo", "model": "teacher"} | spec,
+            expressions=expressions,
+        )
+
+
+def test_slices_cannot_be_made_to_grow_without_end(store, planned):
+    with pytest.raises(InputError):
+        store.act("slice.save", "demo", {"name": "x", "where": "(((("})
+    for i in range(6):
+        where = " or ".join([f"slice = s{i - 1}"] * 12) if i else "prompt ~ a"
+        store.act("slice.save", "demo", {"name": f"s{i}", "where": where})
+    with pytest.raises(InputError, match="too long"):
+        subjects(store, filter="slice = s5")
