@@ -296,7 +296,10 @@ COMMANDS: dict[str, Command] = {
         Command("undo", "undo your own latest act in the project", nothing, headless_acts.undo),
         Command("redo", "redo what you undid last", nothing, headless_acts.redo),
         Command(
-            "report", "print the evaluation, gate, coverage, audits, agreement", headless.configure_report, headless.report
+            "report",
+            "print the evaluation, gate, coverage, audits, agreement",
+            headless.configure_report,
+            headless.report,
         ),
         Command("decide", "record ship, iterate or kill", configure_decide, decide),
         Command("export", "write the newest decision record", configure_export, export),

@@ -25,6 +25,7 @@ the views:
   edges, cluster_members           near-duplicate pairs, and the groups they make
   buckets, set_members, files      coverage cells, frozen sets, files that runs left behind (a student)
   verdict, current_verdict         every judgement ever, and the one in force
+  reading, contested               those given by reading the text; samples on which readers differ
   audit_plan, draws                locked sampling plans, and what they drew
   comment, decision                remarks, and ship, iterate or kill
   saved_slice                      filters under a name

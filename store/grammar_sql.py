@@ -5,6 +5,7 @@ No text of the expression ever reaches the SQL. Type rules are checked here, as 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,6 +48,11 @@ FUNCTION_SQL: dict[str, str] = {
     "starts": "coalesce(starts_with({0}, {1}), false)",
     "ends": "coalesce(ends_with({0}, {1}), false)",
 }
+
+METADATA = re.compile(r"json_extract_string\(([a-z_.]+), \?\)")
+# A word that JSON writes in one way only, unless it escapes something. Where the metadata's text lacks it, no value is
+# equal to it, and the JSON need not be parsed: half the time of such a filter.
+WORD = re.compile(r"[A-Za-z0-9_ .-]*[A-DF-Za-df-z_][A-Za-z0-9_ .-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +256,19 @@ def _compare(op: str, left: Piece, right: Piece) -> Piece:
         one, two = _number(left), _number(right)
         sql = f"coalesce({one.sql} {op} {two.sql}, {left.sql} {op} {right.sql}, false)"
         return _bool(sql, one, two, left, right)
-    return _bool(f"coalesce({left.sql} {op} {right.sql}, false)", left, right)
+    sql = f"coalesce({left.sql} {op} {right.sql}, false)"
+    column = METADATA.fullmatch(left.sql)
+    if (
+        op == "="
+        and column
+        and right.literal
+        and right.type == "text"
+        and WORD.fullmatch(str(right.params[0]))
+    ):
+        return _bool(
+            f"((contains({column[1]}, ?) OR contains({column[1]}, '\\')) AND {sql})", right, left, right
+        )
+    return _bool(sql, left, right)
 
 
 def _refuse_word(*pieces: Piece) -> None:

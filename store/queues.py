@@ -115,7 +115,7 @@ class Queues:
     ) -> None:
         spec, kind = queue.view.spec, queue.kind
         queue.table = f"scratch.queue_{number}"
-        mine = f"scratch.mine_{number}" if marks or queue_sql.asks_mine(spec) else None
+        mine = f"scratch.mine_{number}" if marks else None
         stored = f"{queue.table}_members"
         sql, values = queue_sql.members(queue.view, kind, stored, mine)
         if mine:

@@ -85,8 +85,16 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     told = _told(plan, params, units, model)
     told["earlier_plans"] = sum(r.result.get("model") == model for r in context.runs("audit"))
     told |= _reviewers(context, params)
+    sizes = Counter(units.strata)
+    told["strata"] = [
+        {"stratum": s, "population": sizes[s], "drawn": shares[s][0]} for s in sorted(sizes) if params.by
+    ]
     if params.dry_run:
-        return told | {"locked": False}
+        return told | {
+            "drawn": plan.n,
+            "reserve": sum(_spare(params, n) for n, _ in shares.values()),
+            "locked": False,
+        }
     replaced, forgiven = _reasons(context)
     recorded = dict(as_mapping(params)) | {
         "n": plan.n, "c": plan.c, "replaced": replaced, "forgiven": forgiven, "reviewers": told["reviewers"],
@@ -96,7 +104,6 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     drawn = _draw(params, plan, units, shares, f"{params.seed}.{opened.opened}")
     told["drawn"] = sum(not d.reserve for d in drawn)
     told["reserve"] = len(drawn) - told["drawn"]
-    told["strata"] = _strata(units, drawn) if params.by else []
     opened.add("draw", drawn)
     opened.close(told | {"locked": True})
     return told | {"locked": True, "plan": opened.run_id}
@@ -209,11 +216,6 @@ def _told(plan: Plan, params: Params, units: Units, model: str) -> dict[str, Any
     return told
 
 
-def _strata(units: Units, drawn: Sequence[Draw]) -> list[dict[str, Any]]:
-    sizes, chosen = Counter(units.strata), Counter(d.stratum for d in drawn if not d.reserve)
-    return [{"stratum": s, "population": size, "drawn": chosen[s]} for s, size in sorted(sizes.items())]
-
-
 def _draw(
     params: Params, plan: Plan, units: Units, shares: Mapping[str, tuple[int, float]], seed: str
 ) -> list[Draw]:
@@ -224,10 +226,7 @@ def _draw(
     order = draws.simple_order_array(seed, units.ids).tolist()
     for at in order:
         members[units.strata[at]].append(at)
-    spare = {
-        stratum: 0 if params.mode == "sequential" else max(LEAST, round(RESERVE * n))
-        for stratum, (n, _) in shares.items()
-    }
+    spare = {stratum: _spare(params, n) for stratum, (n, _) in shares.items()}
     chosen = {at for stratum, rows in members.items() for at in rows[: shares[stratum][0]]}
     reserve = {
         at for stratum, rows in members.items()
@@ -236,6 +235,11 @@ def _draw(
     rows = [(at, shares[units.strata[at]][1], False) for at in order if at in chosen]
     rows += [(at, shares[units.strata[at]][1], True) for at in order if at in reserve]
     return [_row(params, units, at, inclusion, seed, reserve=spare_) for at, inclusion, spare_ in rows]
+
+
+def _spare(params: Params, n: int) -> int:
+    """How many more are drawn than ``n``, for prompts that are bad themselves."""
+    return 0 if params.mode == "sequential" else max(LEAST, round(RESERVE * n))
 
 
 def _allocated(params: Params, plan: Plan, units: Units) -> dict[str, tuple[int, float]]:

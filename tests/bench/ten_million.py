@@ -27,7 +27,7 @@ from tests.bench.make_store import METRIC, PROJECT, STUDENT, TEACHER
 
 FILTER = "tier = vip and tokens > 40 and not reviewed"
 SMALL_APPEND = 4_000  # rows that go through the log
-LOG_BYTES = 7 << 20  # as long as the log gets before it is written into the file
+LOG_BYTES = 5 << 20  # as long as the log gets before it is written into the file
 
 
 def main() -> None:
@@ -131,9 +131,9 @@ def killed(path: Path, rounds: int) -> None:
                 body = bodies(run.run_no, rows)
                 client.call("append", run_no=run.run_no, table="output", first_seq=rows, arrow=body)
                 rows += SMALL_APPEND
+            logs.append(length(wal))
             payload = {"queue": "audit", "subject": acts.new_id(), "verdict": "ok"}
             seq = client.act("verdict", PROJECT, payload)["seq"]
-            logs.append(length(wal))
             os.kill(client.welcome.pid, signal.SIGKILL)
             gone(client.welcome.pid)
             began = time.perf_counter()

@@ -33,7 +33,7 @@ def locked(**changed: Any) -> Locked:
     """A plan (149, 0) at 2 %, unless changed."""
     told: dict[str, Any] = {
         "run_id": "01a2", "actor": "ada", "at_us": 0, "mode": "simple", "model": "big", "gate": 0.02, "level": 0.95,
-        "n": 149, "c": 0, "population": 100_000, "drawn": 149, "overlap": 0.0, "reviewers": (), "sizes": {},
+        "n": 149, "c": 0, "population": 100_000, "drawn": 149, "reserve": 37, "overlap": 0.0, "reviewers": (), "sizes": {},
         "weighs": False, "where": "", "seed": 1, "floor": 1.0,
     }  # fmt: skip
     return Locked(**(told | changed))
@@ -41,8 +41,8 @@ def locked(**changed: Any) -> Locked:
 
 def progress(plan: Locked, rest: int = 0, **counts: int) -> Progress:
     """How a plan stands with so many samples of each outcome, judged in their order."""
-    rows = [Drawn("", 0.001, outcome, False, True, n, 0, 0) for outcome, n in counts.items()]
-    rows += [Drawn("", 0.001, None, False, False, rest, 0, 0)] if rest else []
+    rows = [Drawn("", 0.001, outcome, False, True, n, 0, 0, 0, 0) for outcome, n in counts.items()]
+    rows += [Drawn("", 0.001, None, False, False, rest, 0, 0, 0, 0)] if rest else []
     first = sum(n for outcome, n in counts.items() if outcome != "replaced")
     return Progress(Plan(1, plan, frozenset({9})), standing(plan, rows), first)
 
@@ -109,8 +109,8 @@ def test_a_header_fits_every_width_and_never_loses_its_verdict(
 
 def test_a_rate_of_less_than_all_that_was_judged_says_of_what_it_is() -> None:
     plan = locked(n=20, gate=0.4, c=3)
-    rows = [Drawn("", 0.1, "ok", False, True, 4, 0, 0), Drawn("", 0.1, None, False, False, 10, 0, 0),
-            Drawn("", 0.1, "bad", False, False, 6, 0, 0)]  # fmt: skip
+    rows = [Drawn("", 0.1, "ok", False, True, 4, 0, 0, 0, 0), Drawn("", 0.1, None, False, False, 10, 0, 0, 0, 0),
+            Drawn("", 0.1, "bad", False, False, 6, 0, 0, 0, 0)]  # fmt: skip
     found = Progress(Plan(1, plan, frozenset()), standing(plan, rows), 4)
     assert "of the first 4" in header(found, 140)
     assert "of the first 4" in plan_line(found)
@@ -119,7 +119,10 @@ def test_a_rate_of_less_than_all_that_was_judged_says_of_what_it_is() -> None:
 
 def test_overlap_says_what_was_reached_and_what_was_planned() -> None:
     plan = locked(overlap=0.2, reviewers=("ann", "bob"), n=50)
-    rows = [Drawn("", 0.1, "ok", False, True, 20, 7, 0), Drawn("", 0.1, None, False, False, 30, 0, 0)]
+    rows = [
+        Drawn("", 0.1, "ok", False, True, 20, 7, 0, 0, 0),
+        Drawn("", 0.1, None, False, False, 30, 0, 0, 0, 0),
+    ]
     assert overlap_of(plan, standing(plan, rows)) == "judged by two: 7 of about 10 (20 % of 50)"
 
 

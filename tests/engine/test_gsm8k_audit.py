@@ -130,7 +130,9 @@ def test_a_fixed_plan_ends_as_the_truth_demands(imported, right, wanted, gate, v
     audit.judge_all()
     found = audit.standing
     assert (found.verdict, found.judged, found.remaining) == (verdict, 400, 0)
-    assert abs(found.rate - TRUTH) < 4.5 * (found.high - found.low) / 4  # a draw is by chance: 4.5 standard errors
+    assert (
+        abs(found.rate - TRUTH) < 4.5 * (found.high - found.low) / 4
+    )  # a draw is by chance: 4.5 standard errors
     assert found.proven == (verdict == "fail")
     assert found.errors == sum(not right[s] for s in audit.drawn())
 
@@ -154,7 +156,9 @@ def test_a_suspicion_weighted_draw_reads_wrong_unweighted_and_right_weighted(imp
     assert audit.standing.rate is None
     audit.judge(drawn[-1])
     found = audit.standing
-    assert abs(found.rate - TRUTH) < 0.14  # 4.5 standard errors; how often its interval holds the truth: see below
+    assert (
+        abs(found.rate - TRUTH) < 0.14
+    )  # 4.5 standard errors; how often its interval holds the truth: see below
     assert found.errors / found.judged > found.rate + 0.04  # the suspicious ones are wrong far more often
     assert found.verdict in ("pass", "insufficient")
 

@@ -269,7 +269,7 @@ def test_the_record_for_people_shows_no_control_character_and_breaks_no_table() 
             "gate": {"judgement": "fail", "level": "0.95", "rows": []},
             "slices": [{"slice": "x|y\u202e", "where": "", **count}],
             "protocol": {"attempts_spent": 1, "attempts_allowed": 1, "unanswered": 0},
-            "audit": {"judged": 0, "reviewers": 0, "verdicts": []}, "triage": [],
+            "audit": {"judged": 0, "reviewers": 0, "verdicts": [], "plans": [], "agreement": {"overlapped": 0}}, "triage": [],
         },
     }  # fmt: skip
     text = render_markdown(record)

@@ -200,7 +200,7 @@ def test_a_sequential_audit_of_gsm8k_by_keys_ends_as_the_truth_demands(gsm8k: De
             judge(term, "a" if truth[0] else "1", rf"plan {position}/1,319 · {wrong} errors? ")
             if "pass" in term.screen()[0]:
                 break
-        assert 20 < len(said) < 200
+        assert 0 < len(said) < 200
         header = term.wait_for(r"audit · plan (\d+)/1,319 · (\d+) errors? · ≤ (\S+) % any time · pass")
         term.wait_for(r"plan 1 passes: the bound")
     told = gsm8k.json("report", "audit")["plans"][0]
