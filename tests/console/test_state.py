@@ -56,6 +56,6 @@ def test_each_person_on_each_store_has_a_file_below_the_state_folder(
 def test_a_place_that_cannot_be_kept_leaves_no_half_written_file(tmp_path: Path) -> None:
     path = tmp_path / "place.json"
     path.mkdir()  # nothing can be put in its place
-    with pytest.raises(OSError, match="place.json"):
+    with pytest.raises(OSError, match=r"place\.json"):
         save(path, State())
     assert [p.name for p in tmp_path.iterdir()] == ["place.json"]
