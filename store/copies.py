@@ -20,9 +20,17 @@ def write_copies(database: Database, con: DuckDBPyConnection, event: Event, act:
     seq, project, at_us = event.seq, event.project, event.at_us
     match act:
         case acts.GiveVerdict(subject=subject):
-            _copy_verdicts(con, event, act, [subject], who, bulk=False, revealed=act.revealed)
+            earlier = (
+                "select count(*) from verdict_event"
+                " where project = ? and queue = ? and subject = ? and actor = ?"
+            )
+            first = not database.scalar(earlier, [project, act.queue, subject, who])
+            values = [seq, project, who, at_us, act.queue, subject, act.verdict, act.reason, first]
+            con.execute(
+                "insert into verdict_event values (?,?,?,?,?,?,?,?,?,false,?)", [*values, act.revealed]
+            )
         case acts.GiveVerdicts(subjects=subjects):
-            _copy_verdicts(con, event, act, subjects, who, bulk=True, revealed=False)
+            _copy_bulk(con, event, act, subjects, who)
         case acts.Undo():
             target = msgspec.json.decode(event.payload)["target"]
             con.execute("insert into undo_event values (?, ?)", [seq, target])
@@ -36,21 +44,14 @@ def write_copies(database: Database, con: DuckDBPyConnection, event: Event, act:
             pass
 
 
-def _copy_verdicts(
-    con: DuckDBPyConnection,
-    event: Event,
-    act: acts.GiveVerdict | acts.GiveVerdicts,
-    subjects: list[str],
-    who: str,
-    *,
-    bulk: bool,
-    revealed: bool,
+def _copy_bulk(
+    con: DuckDBPyConnection, event: Event, act: acts.GiveVerdicts, subjects: list[str], who: str
 ) -> None:
     """One row a subject; ``first``: this person's first verdict on it, undone or not."""
     con.execute(
         "insert into verdict_event select $seq, $project, $who, $at_us, $queue, s.subject, $verdict, $reason::integer,"
         " not exists (select 1 from verdict_event v where v.project = $project and v.queue = $queue"
-        "   and v.subject = s.subject and v.actor = $who), $bulk, $revealed"
+        "   and v.subject = s.subject and v.actor = $who), true, false"
         " from (select unnest($subjects::varchar[]) as subject) s",
         {
             "seq": event.seq,
@@ -61,7 +62,5 @@ def _copy_verdicts(
             "verdict": act.verdict,
             "reason": act.reason,
             "subjects": subjects,
-            "bulk": bulk,
-            "revealed": revealed,
         },
     )

@@ -10,15 +10,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from store.records import ROW_GROUP
 from store.run import Run
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What is collected of one table before it is sent. Whole row groups (122,880 rows) bypass the hub's log, but measured
-# slower in both processes (memory that is touched for the first time) and keep reviewers' acts waiting for longer.
-PIECE_ROWS = 24_576
-PIECE_BYTES = 8 << 20
+# What is collected of one table before it is sent: a row group, which bypasses the hub's log; long rows go in less.
+PIECE_ROWS = ROW_GROUP
+PIECE_BYTES = 24 << 20
 IN_FLIGHT = 2  # pieces that wait or are being sent: with more, memory would grow and nothing be won
 
 

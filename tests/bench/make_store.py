@@ -22,13 +22,13 @@ import pyarrow as pa
 from store.arrow import arrow_schema
 from store.canonical import canonical_text, content_id, output_id_of, prompt_id_of
 from store.client import Client, Run
-from store.records import columns_of, key_of
+from store.records import ROW_GROUP, columns_of, key_of
 
 if TYPE_CHECKING:
     from numpy.random import Generator
 
 PROJECT, TEACHER, STUDENT, METRIC = "bench", "teacher-xl", "student-s", "exact"
-BATCH = 20_000
+BATCH = ROW_GROUP
 WORDS = re.findall(
     r"\w+",
     "refund invoice parcel account password delivery tariff cancel customer order agent please morning the a of "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -151,13 +152,13 @@ def test_a_client_that_reads_no_more_is_cut_off_and_keeps_nobody_waiting(store_p
         with Client(store_path, start=False) as other:
             others = set(hub.threads)
             deaf = other._connect()[0]
-            (session,) = hub.threads - others
-            deaf.send(Request("sql", {"text": "select repeat('x', 1000000) from range(40)"}))
-            assert other.call("status")["events"] == 0
-            session.join(timeout=20)
-            assert not session.is_alive()
-            assert other.call("status")["events"] == 0
-            deaf.close()
+            with contextlib.closing(deaf):
+                (session,) = hub.threads - others
+                deaf.send(Request("sql", {"text": "select repeat('x', 1000000) from range(40)"}))
+                assert other.call("status")["events"] == 0
+                session.join(timeout=60)
+                assert not session.is_alive()
+                assert other.call("status")["events"] == 0
     finally:
         hub.leave()
         served.join()
