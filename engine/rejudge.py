@@ -16,7 +16,7 @@ from store.answers import ActRow
 from store.canonical import digest_of
 from store.errors import SpiritsafeError
 from store.ledger import reviewer
-from store.rules import account
+from store.rules import is_party
 
 Fault = tuple[int, str]  # event, what is wrong with it
 Key = tuple[str, str]
@@ -102,8 +102,8 @@ class Judge:
                 current[by] = waived or verdict
         if len(set(current.values())) < 2 and "unsure" not in current.values():
             yield "settles a sample on which the reviewers agree"
-        if row.actor != self.owner:
-            if row.actor in {account(by) for by in current}:
+        if who != self.owner:
+            if is_party(who, row.actor, current, self.owner):
                 yield f"{who} settles a conflict of his own"
             if (row.project, act.subject) in self.settled:
                 yield f"{who} settles anew what was settled"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from store import acts, records
 from store.canonical import digest_of
 from store.errors import InputError, RoleError, RuleError
-from store.rows import one_row
 
 if TYPE_CHECKING:
     from store.database import Database
@@ -55,21 +55,33 @@ def frozen(database: Database, project: str, target: int) -> bool:
 
 
 def _allow_adjudication(database: Database, project: str, act: acts.Adjudicate, actor: str, who: str) -> None:
-    """Only a conflict is settled, once, and by an account that is no party to it; the owner may do both."""
-    named = "by a name of your own account" if who != actor else "by you"
-    mine = None if actor == database.owner else named
-    sql = (
-        "select any_value(c.actors), (select any_value(a.actor) from verdict_event a where a.project = ? and a.subject = ?"
-        " and a.queue = 'adjudicate' and a.verdict <> 'escalate') from contested c where c.project = ? and c.subject = ?"
+    """Only a conflict is settled, once, and by nobody who is a party to it; the owner, by no claimed name, may both."""
+    if (whole := who == database.owner) is False:
+        by = database.scalar(
+            "select any_value(actor) from verdict_event where project = ? and subject = ? and queue = 'adjudicate'"
+            " and verdict <> 'escalate'",
+            [project, act.subject],
+        )
+        if by is not None:
+            raise RuleError(f"{by} has settled that already", todo="Only the owner settles it anew.")
+    actors = database.scalar(
+        "select actors from contested where project = ? and subject = ?", [project, act.subject]
     )
-    names = [project, act.subject]
-    actors, by = one_row(database.connection, sql, [*names, *names]) or (None, None)
-    if by is not None and mine is not None:
-        raise RuleError(f"{by} has settled that already", todo="Only the owner settles it anew.")
     if actors is None:
         raise RuleError("there is nothing to settle on that sample: its reviewers agree")
-    if mine is not None and actor in {account(name) for name in actors}:
-        raise RoleError(f"one of the verdicts in conflict was given {mine}", todo="Somebody else settles it.")
+    if not whole and is_party(who, actor, actors, database.owner):
+        raise RoleError("one of the verdicts in conflict is yours", todo="Somebody else settles it.")
+
+
+def is_party(who: str, actor: str, actors: Iterable[str], owner: str) -> bool:
+    """Whether one of ``actors`` is the same person: a name claimed on one's own account makes nobody else of him.
+
+    The owner's account may be shared (everybody on it claims a name): there the names tell.
+
+    >>> is_party("bob/eve", "bob", ["bob"], "ada"), is_party("ada/eve", "ada", ["ada/bob"], "ada")
+    (True, False)
+    """
+    return who in actors if actor == owner else actor in {account(name) for name in actors}
 
 
 def account(who: str) -> str:

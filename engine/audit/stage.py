@@ -239,7 +239,7 @@ def _draw(
 
 def _spare(params: Params, n: int) -> int:
     """How many more are drawn than ``n``, for prompts that are bad themselves."""
-    return 0 if params.mode == "sequential" else max(LEAST, round(RESERVE * n))
+    return 0 if params.mode in ("sequential", "weighted") else max(LEAST, round(RESERVE * n))
 
 
 def _allocated(params: Params, plan: Plan, units: Units) -> dict[str, tuple[int, float]]:

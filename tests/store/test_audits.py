@@ -13,7 +13,7 @@ import pytest
 from store import read
 from store.canonical import canonical_text, messages_of, output_id_of, prompt_id_of
 from store.client import Client
-from store.errors import InputError, RuleError
+from store.errors import InputError, RoleError, RuleError
 from store.records import Draw
 
 PROMPTS = [f"prompt {i}" for i in range(10)]
@@ -157,7 +157,10 @@ def test_a_party_to_a_conflict_does_not_settle_it_unless_the_owner(store, planne
     planned((0, {}))
     verdict(others("ann"), 0, "ok")
     verdict(others("bob"), 0, "unsure")
-    assert verdict(others("bob"), 0, "ok", kind="adjudicate")["seq"]  # on the owner's account
+    with pytest.raises(RoleError, match="is yours"):
+        verdict(others("bob"), 0, "ok", kind="adjudicate")
+    verdict(store, 0, "unsure")
+    assert verdict(store, 0, "ok", kind="adjudicate")["seq"]  # the owner, by no claimed name
 
 
 def test_adjudication_shows_what_can_be_taken_and_no_names(store, planned, others):
@@ -372,7 +375,9 @@ def test_what_was_settled_stays_settled_whatever_is_said_afterwards(store, plann
     ann, bob, cid = others("ann"), others("bob"), others("cid")
     verdict(ann, 0, "ok"), verdict(bob, 0, "bad", 1)
     verdict(cid, 0, "bad", 1, kind="adjudicate")
-    verdict(cid, 0, "escalate", kind="adjudicate")
+    for client, said in ((cid, "escalate"), (cid, "ok"), (others("dan"), "ok")):
+        with pytest.raises(RuleError, match="settled that already"):
+            verdict(client, 0, said, kind="adjudicate")
     for client in (ann, bob):
         client.act("verdicts", "demo", {"queue": "audit", "subjects": [output_id(0)], "verdict": "ok"})
     assert outcomes(store, plan) == {"bad": 1}

@@ -225,21 +225,36 @@ def by_hand(people: dict[str, Reviewer]) -> Day:
     return Day(by_subject, twice, contested, bad)
 
 
+def blindly(sample: Desk, people: dict[str, Reviewer]) -> list[list[str]]:
+    """Verdicts of each sample that were given blind: who takes one back has seen what the others said meanwhile."""
+    seen = {
+        tuple(row) for row in sample.json("sql", "select subject, actor from reading where revealed")["rows"]
+    }
+    units: dict[str, list[str]] = {}
+    for person in people.values():
+        for subject, key in person.said.items():
+            if (subject, person.who) not in seen:
+                units.setdefault(subject, []).append(VERDICTS[key][0])
+    return list(units.values())
+
+
 def see_the_numbers(sample: Desk, people: dict[str, Reviewer], day: Day) -> None:
     """Header of ga, sheet of gr, report: all as by hand."""
-    term, twice, errors = people["cid"].term, day.twice, day.bad + len(day.contested)
+    term, errors = people["cid"].term, day.bad + len(day.contested)
+    blind = blindly(sample, people)
+    twice = [verdicts for verdicts in blind if len(verdicts) == 2]
     term.send(b"r")
     word = "error" if errors == 1 else "errors"
     term.wait_for(rf"plan 21/21 · {errors} {word} \({len(day.contested)} unsettled\)", SLOW)
     term.send(b"gr")
     both = sum(verdicts == ["bad", "bad"] for verdicts in twice)
     one = sum(verdicts.count("bad") == 1 for verdicts in twice)
-    alpha, ac1 = alpha_of(twice), ac1_of(twice, list(day.by_subject.values()))
+    alpha, ac1 = alpha_of(twice), ac1_of(twice, blind)
     positive = f"{2 * both / (2 * both + one):.3f}" if both + one else "-"
     term.wait_for(rf"alpha +{re.escape(f'{alpha:.3f}')} +{len(twice)} samples, ", SLOW)
     term.wait_for(rf"AC1 +{re.escape(f'{ac1:.3f}')} ")
     term.wait_for(rf"positive +{re.escape(positive)} +{both} both said bad, {one} only one did")
-    term.wait_for(rf"plan 1 +judged by two: {len(twice)} of about 13 ")
+    term.wait_for(rf"plan 1 +judged by two: {len(day.twice)} of about 13 ")
     for person in people.values():
         counts = Counter(VERDICTS[key][0] for key in person.said.values())
         told = rf"judged {len(person.said)}: ok {counts['ok']} bad {counts['bad']} unsure {counts['unsure']}"
