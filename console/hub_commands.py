@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from console.doctor_store import size_on_disk
-from console.output import emit, open_store
+from console.output import as_table, emit, open_store
 from store.address import find_store
 from store.errors import StoreError
 
@@ -19,11 +20,14 @@ def configure_sql(parser: argparse.ArgumentParser) -> None:
 
 
 def sql(options: Options) -> int:
-    """One SELECT, read-only."""
-    return emit(
-        options,
-        open_store(options).call("sql", text=options.text, limit=options.limit, seconds=options.seconds),
-    )
+    """One SELECT, read-only; a table for people, every value whole as JSON."""
+    found = open_store(options).call("sql", text=options.text, limit=options.limit, seconds=options.seconds)
+    if options.json:
+        return emit(options, found)
+    sys.stdout.write(as_table(found["columns"], found["rows"]))
+    if found["more"]:
+        sys.stdout.write(f"… and more: --limit {options.limit} was reached\n")
+    return 0
 
 
 def configure_serve(parser: argparse.ArgumentParser) -> None:

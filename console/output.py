@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from console.text import visible
+from console.text import cells, fit, visible
 from store.address import find_store
 from store.errors import InputError, UsageError
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from store.client import Client
 
 LONGEST_NAME = 64
+WIDEST = 60  # cells of a table's column
 _opened: list[Client] = []
 
 
@@ -108,3 +109,24 @@ def _one(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(_one(v) for v in value) or "-"
     return visible(str(value)) if value is not None else "-"
+
+
+def as_table(columns: list[str], rows: list[list[Any]]) -> str:
+    """Rows under their headings, long values cut; nothing raw reaches the terminal.
+
+    >>> print(as_table(["model", "n"], [["big", 2], ["small", None]]), end="")
+    model  n
+    big    2
+    small  -
+    """
+    lines = [[visible(str(name)) for name in columns]]
+    lines += [[_short(_one(value)) for value in row] for row in rows]
+    sizes = [max(cells(line[i]) for line in lines) for i in range(len(columns))]
+    return "".join(
+        "  ".join(fit(cell, size) for cell, size in zip(line, sizes, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
+
+
+def _short(text: str) -> str:
+    return text if cells(text) <= WIDEST else fit(text, WIDEST - 1).rstrip() + "…"

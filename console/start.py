@@ -24,6 +24,13 @@ def start(options: argparse.Namespace) -> int:
             where=str(path),
             todo="`spiritsafe demo` shows a sample project; `spiritsafe init NAME` starts one.",
         )
+    if wanted := getattr(options, "screen", ""):
+        from console.actions import PLACES
+
+        if wanted not in PLACES.values():
+            raise UsageError(
+                f"no screen {wanted!r}", where="--screen", todo="There are " + ", ".join(PLACES.values())
+            )
     plain = getattr(options, "plain", False) or not (sys.stdin.isatty() and sys.stdout.isatty())
     theme = getattr(options, "theme", "") or os.environ.get("SPIRITSAFE_THEME", "")
     if theme:

@@ -181,7 +181,8 @@ class QueueRoom(Room):
             titles=self.titles,
             position=at,
         )
-        self._whole = self._whole if self.filter else self.queue["length"]
+        part = self.filter or self.spec.get("similar")
+        self._whole = self._whole if part else self.queue["length"]
         self.header.notes = self._notes()
         self.header.show(self.heading())
         if not self.queue["length"]:

@@ -158,7 +158,8 @@ def _planned(plan: Locked, judged: int, errors: int, unsettled: int, *, remainin
         more = f"proven to reach {plan.gate:g}" if proven else f"not proven below {plan.gate:g}"
         return _Found("fail", f"{settled} errors, more than {plan.c}: {more}", proven, bound)
     if said is design.Verdict.REJECT:
-        return _Found("insufficient", f"{unsettled} unsettled: settle them (gj)", bound=bound)
+        left = f", {plan.n - judged:,} of {plan.n:,} to go" if remaining else ""
+        return _Found("insufficient", f"{unsettled} unsettled: settle them (gj){left}", bound=bound)
     if not remaining:
         return _Found(
             "insufficient", f"the reserve is used up at {judged:,} of {plan.n:,}: lock another plan"
