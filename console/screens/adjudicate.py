@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 from console import actions
 from console.audit_words import Option, option_lines, reason_names
 from console.screens.by_plan import ALL, ByPlan
-from console.screens.queue import Opened, Row, number, two_columns
+from console.screens.queue import Opened
 from console.standings import Plan
-from console.text import fit, line
 from console.widgets.bar import Part
 from console.widgets.detail import Section
 
@@ -62,19 +61,6 @@ class Adjudicate(ByPlan):
         )
 
     # ---- what is shown
-    def row_line(self, row: Row, width: int) -> str:
-        position, _, _, (prompt, output) = row
-        head = number(position, self.pager.length) + " "
-        if self.has_class("wide"):
-            return head + line(prompt, width - len(head))
-        return head + two_columns(prompt, output, width - len(head))
-
-    def titles(self, width: int) -> str:
-        size = len(f"{self.pager.length:,}")
-        if self.has_class("wide"):
-            return f"{'#':>{size}} prompt"
-        return f"{'#':>{size}} {fit('prompt', max(8, (width - size - 4) * 45 // 100))} │ output"
-
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         prompt, output = detail["prompt"], detail["outputs"][0]
         escalates = actions.key_of("settle.escalate", self.home.table)

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from console.screens.by_plan import ByPlan
-from console.screens.queue import Opened, Row, number, two_columns
+from console.screens.queue import Opened
 from console.standings import Progress, header_parts
-from console.text import counted, fit, line
+from console.text import counted
 from console.widgets.bar import Part
 from console.widgets.detail import Section
 from store.errors import SpiritsafeError
@@ -27,19 +27,6 @@ class Audit(ByPlan):
         self._parts: list[Part] = []  # of the header of a plan, as it was counted last
         self._verdicts: dict[str, str] = {}  # plan → its verdict as it was said or seen
         self._grown_from: int | None = None  # the queue is opened again because it grew: rows before
-
-    def row_line(self, row: Row, width: int) -> str:
-        position, _, _, (prompt, output) = row
-        head = number(position, self.pager.length) + " "
-        if self.has_class("wide"):  # the detail beside it shows both
-            return head + line(prompt, width - len(head))
-        return head + two_columns(prompt, output, width - len(head))
-
-    def titles(self, width: int) -> str:
-        size = len(f"{self.pager.length:,}")
-        if self.has_class("wide"):
-            return f"{'#':>{size}} prompt"
-        return f"{'#':>{size}} {fit('prompt', max(8, (width - size - 4) * 45 // 100))} │ output"
 
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         prompt, output = detail["prompt"], detail["outputs"][0]

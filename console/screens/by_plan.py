@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from console.screens.queue import Opened
+from console.screens.queue import Opened, Row, number, two_columns
 from console.screens.take import Take
 from console.standings import Plan, Progress, newest_of_teacher, plan_text, plans_of, progress_of
+from console.text import fit, line
 from console.widgets.bar import Part
 from store.errors import SpiritsafeError
 
@@ -50,6 +51,20 @@ class ByPlan(Take):
         self._newest = ""
         self._places: dict[tuple[str, bool], int] = {}
         self._counting = self._count_again = False
+
+    # ---- the list
+    def row_line(self, row: Row, width: int) -> str:
+        position, _, _, (prompt, output) = row
+        head = number(position, self.pager.length) + " "
+        if self.has_class("wide"):  # the detail beside it shows both
+            return head + line(prompt, width - len(head))
+        return head + two_columns(prompt, output, width - len(head))
+
+    def titles(self, width: int) -> str:
+        size = len(f"{self.pager.length:,}")
+        if self.has_class("wide"):
+            return f"{'#':>{size}} prompt"
+        return f"{'#':>{size}} {fit('prompt', max(8, (width - size - 4) * 45 // 100))} │ output"
 
     # ---- which plan
     def enter(self, *, plan: str | None = None, **wanted: Any) -> None:
