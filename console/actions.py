@@ -46,6 +46,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("undo", "all", "u", "u", "undo your own latest act, and name it", "undo", "undo", acts=True),
     Action("redo", "all", "ctrl+r", "^r", "redo what you undid", "redo", acts=True),
     Action("why", "all", "W", "W", "record the reason of a choice", "why", acts=True),
+    Action("saw", "all", "T", "T", "what the student saw of this, or of a typed input", "seen"),
     Action("refresh", "all", "r", "r", "read again: what is new since", "refresh"),
     Action("back", "all", "q,backspace", "q", "back; from home, leave", "back", "back"),
     Action("close", "all", "escape", "Esc", "close an opened text", "close_detail"),
@@ -74,8 +75,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("judge.previous", "judge", "left_square_bracket", "[", "previous that you have not judged", "unreviewed(-1)"),
     Action("judge.comment", "judge", "semicolon", ";", "comment on this", "comment", acts=True),
     Action("judge.repeat", "judge", "full_stop", ".", "repeat your last verdict", "repeat", acts=True),
-    Action("judge.mark", "judge", "m", "m", "mark this row, or unmark it (:unmark clears)", "mark"),
-    Action("judge.range", "judge", "v", "v", "mark a range: v, move, v", "range"),
+    Action("judge.mark", "judge", "m", "m v", "mark a row (:unmark clears); v, move, v: a range", "mark"),
+    Action("judge.range", "judge", "v", "", "mark a range", "range"),
     Action("judge.bulk", "judge", "B", "B", "one verdict on all marked, or on the filter", "bulk", acts=True),
     Action("judge.similar", "judge", "s", "s", "samples like this one; q leads back", "similar"),
     Action("judge.slice", "judge", "S", "S", "save the filter as a slice (:slices)", "save_slice", acts=True),
@@ -107,21 +108,35 @@ ACTIONS: tuple[Action, ...] = (
     Action("pairs.choose", "duplicates", "r", "r", "make the other one the representative, and next",
             "judge('choose')", "choose", acts=True),
     Action("pairs.distinct", "duplicates", "n", "n", "not duplicates: remembered, and next", "judge('distinct')", "distinct", acts=True),
-    Action("pairs.diff", "duplicates", "d", "d", "word diff, side by side, plain", "diff", "diff"),
+    Action("pairs.diff", "duplicates", "d", "d", "word diff, side by side, plain with what is shared", "diff", "diff"),
+    Action("pairs.next", "duplicates", "right_curly_bracket", "}", "next group; { the previous", "group(1)", "group"),
+    Action("pairs.previous", "duplicates", "left_curly_bracket", "", "previous group", "group(-1)"),
+    Action("pairs.more", "duplicates", "plus", "+ -", "view pairs more, less alike (dedup --threshold decides)", "threshold(1)"),
+    Action("pairs.less", "duplicates", "minus", "", "show also what is less alike", "threshold(-1)"),
+    # alike in meaning
+    Action("meaning.both", "semantic", "equals_sign,a", "=", "both stay, and next", "judge('both')", "both", acts=True),
+    Action("meaning.distinct", "semantic", "n", "n", "not the same: never suggested again, and next",
+            "judge('distinct')", "distinct", acts=True),
+    Action("meaning.flag", "semantic", "1,2,3,4,5,6,7,8,9", "1–9", "the second says the same: flag its answers, and next",
+            "judge_bad", "flag", acts=True),
+    Action("meaning.swap", "semantic", "o", "o", "the other one is the second", "swap", "swap"),
+    Action("meaning.diff", "semantic", "d", "d", "word diff, side by side, plain", "diff", "diff"),
     # home
     Action("home.run", "home", "r", "r", "run the stage under the cursor as a job", "run_stage", "run", acts=True),
     Action("home.cancel", "home", "x", "x", "cancel the job under the cursor", "cancel_job", acts=True),
     Action("home.project", "home", "p", "p", "choose another project", "choose_project", "project"),
     # coverage
     Action("cover.request", "coverage", "plus", "+", "ask for more samples of this bucket", "request", "more", acts=True),
+    Action("cover.plots", "coverage", "p", "p", "shares as plots, as numbers", "plots", "plots"),
     Action("cover.waive", "coverage", "w", "w", "this bucket may stay thin, with the reason", "waive", "waive", acts=True),
     # decision
+    Action("decision.tick", "decision", "t", "t", "tick an item of the review checklist, with what was found", "tick", "tick", acts=True),
     Action("decision.export", "decision", "E", "E", "write the newest record as JSON and Markdown", "export", "export"),
 )  # fmt: skip
 
 PLACES: dict[str, str] = {
     "h": "home", "a": "audit", "p": "duplicates", "c": "coverage", "e": "evaluation",
-    "x": "disagreements", "d": "decision", "l": "ledger", "j": "adjudicate", "r": "reviewers",
+    "x": "disagreements", "d": "decision", "l": "ledger", "j": "adjudicate", "r": "reviewers", "m": "semantic",
 }  # fmt: skip
 SHORT = {
     "duplicates": "pairs",
@@ -130,12 +145,17 @@ SHORT = {
     "decision": "decide",
     "adjudicate": "settle",
     "reviewers": "people",
+    "semantic": "meaning",
 }
-SHORTEST = SHORT | {"coverage": "cover", "ledger": "log", "duplicates": "pair", "reviewers": "who"}  # fmt: skip
+SHORTEST = SHORT | {
+    "coverage": "grid", "ledger": "log", "duplicates": "pair", "reviewers": "who", "semantic": "same",
+    "disagreements": "diff", "adjudicate": "rule",
+}  # fmt: skip
 GROUPS: dict[str, tuple[str, ...]] = {
     "home": ("home", "list", "all"),
     "audit": ("audit", "judge", "queue", "list", "all"),
     "duplicates": ("duplicates", "judge", "queue", "list", "all"),
+    "semantic": ("semantic", "judge", "queue", "list", "all"),
     "coverage": ("coverage", "list", "all"),
     "evaluation": ("list", "all"),
     "disagreements": ("disagreements", "judge", "queue", "list", "all"),
@@ -150,6 +170,7 @@ TYPED = (
     ":123",
     ":project NAME",
     ":next",
+    ":seen TEXT",
     ":theme NAME",
     ":tour",
     ":quit",

@@ -118,7 +118,7 @@ def decide(options: Options) -> int:
 
 
 def _item(text: str) -> tuple[str, str]:
-    item, _, answer = text.rpartition("=")
+    item, _, answer = text.partition("=")
     if not (item.strip() and answer.strip()):
         raise UsageError(f"--checked takes ITEM=ANSWER, not {text!r}")
     return item.strip(), answer.strip()
@@ -228,7 +228,7 @@ COMMANDS: dict[str, Command] = {
         ),
         Command(
             "queue",
-            "list a queue: audit, adjudicate, duplicates, disagreements, ledger",
+            "list a queue: audit, adjudicate, duplicates, semantic, disagreements, ledger",
             headless_queue.configure_queue,
             headless_queue.queue,
         ),
@@ -276,7 +276,7 @@ COMMANDS: dict[str, Command] = {
         Command("redo", "redo what you undid last", nothing, headless_acts.redo),
         Command(
             "report",
-            "print the evaluation, gate, coverage, audits, agreement",
+            "print the evaluation, gate, coverage, audits, agreement, pairs alike in meaning",
             headless.configure_report,
             headless.report,
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from console.contract_text import say
 from console.output import emit, open_store, project_name, project_of
 from console.text import counted, visible
 from store.errors import InputError, RuleError, UsageError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Options = argparse.Namespace
 ACTIONS = ("check", "lock", "show", "diff")
+KEYS_OF = 2_000  # arrivals whose metadata keys ``read.METADATA_KEYS`` looks at
 
 
 def configure_init(parser: argparse.ArgumentParser) -> None:
@@ -111,9 +113,25 @@ def _check(options: Options) -> int:
     if not problems:
         problems = _of_the_house(options, found)
     if problems:
-        emit(options, {"problems": as_rows(problems)} | besides)
+        say(options, {"problems": as_rows(problems)} | besides)
         return 1
-    return emit(options, {"problems": [], "hash": contract_hash(found)} | besides)
+    if advice := [*besides.get("advice", []), *_of_the_data(options, found)]:
+        besides["advice"] = advice
+    return say(options, {"problems": [], "hash": contract_hash(found)} | besides)
+
+
+def _of_the_data(options: Options, found: Contract) -> list[dict[str, str]]:
+    """What the arrivals so far have against it, as advice; nothing where no store or no one project is meant."""
+    from store.address import find_store
+
+    if not find_store(options.store).exists():
+        return []
+    store = open_store(options)
+    try:
+        project = project_of(options, store)
+    except UsageError:  # a page may be checked before it is said whose it is
+        return []
+    return _advice_by_data(store, project, options, found)
 
 
 def _of_the_house(options: Options, found: Contract) -> list[Problem]:
@@ -128,13 +146,15 @@ def _of_the_house(options: Options, found: Contract) -> list[Problem]:
 
 
 def _lock(options: Options) -> int:
+    from engine.context import Context
     from engine.contract import as_payload, contract_hash, from_payload
+    from engine.contract_exclusions import import_again
     from store import read
 
     found, problems, besides = _read(options)
     problems = problems or _of_the_house(options, found)
     if problems:
-        emit(options, {"problems": as_rows(problems)})
+        say(options, {"problems": as_rows(problems)})
         raise RuleError(
             f"the contract has {counted(len(problems), 'problem')} and was not locked",
             where=str(options.file),
@@ -145,21 +165,32 @@ def _lock(options: Options) -> int:
     versions = store.ask(read.CONTRACTS, project=project)
     if versions and from_payload(msgspec.json.decode(versions[-1].contract)) == found:
         raise RuleError(f"this very contract is locked already, as version {versions[-1].version}")
-    advice = [*besides.get("advice", []), *_unknown_names(store, project, options, found)]
+    advice = [*besides.get("advice", []), *_advice_by_data(store, project, options, found)]
     answer = store.act("contract.lock", project, payload)
-    told = {"locked": payload["hash"], "version": len(versions) + 1, "event": answer["seq"]}
+    told: dict[str, Any] = {"locked": payload["hash"], "version": len(versions) + 1, "event": answer["seq"]}
+    if lifted := import_again(Context(store, project)):
+        told |= {"note": "imports left out rows that this version may let in; again, they add these alone",
+                 "import_again": lifted}  # fmt: skip
     return emit(options, told | ({"advice": advice} if advice else {}))
 
 
-def _unknown_names(store: Client, project: str, options: Options, found: Contract) -> list[dict[str, str]]:
-    """Predicates that read what no imported arrival has, as advice: a key may be rare, or still to come."""
-    from engine.contract import unknown_names
+def _advice_by_data(store: Client, project: str, options: Options, found: Contract) -> list[dict[str, str]]:
+    """Predicates that read what no arrival has, and slices that hold too few: what is missing may still come."""
+    from engine.contract import placed, unknown_names
+    from engine.contract_counts import in_slices, thin
     from store import read
 
-    if not store.ask(read.COUNTS, project=project)[0].arrivals:
+    arrivals = store.ask(read.COUNTS, project=project)[0].arrivals
+    if not arrivals:
         return []
+    text, name = text_of(options.file), str(options.file)
     keys = {row.key for row in store.ask(read.METADATA_KEYS, project=project)}
-    return as_rows(unknown_names(found, keys, text_of(options.file), str(options.file)))
+    looked = "no arrival so far" if arrivals <= KEYS_OF else f"none of the first {KEYS_OF:,} arrivals"
+    told = unknown_names(found, keys, text, name, looked=looked)
+    total, counts = in_slices(store, project, found)
+    if total:  # else the test prompts are still to come
+        told += placed(list(thin(found, total, counts)), text, name)
+    return as_rows(told)
 
 
 def _show(options: Options) -> int:

@@ -1,60 +1,75 @@
-"""The coverage report headless: the grid, the same as Markdown, and what would bring the data to production's shares."""
+"""The coverage report headless: the grid as table and plots, the same as Markdown, and what would bring the data to
+production's shares."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from console.coverage_plots import KEY, marginal
 from console.headless import Options
 from console.output import as_table, emit
 from console.text import visible
 from store.errors import InputError, RuleError
 
 if TYPE_CHECKING:
-    from engine.clean.coverage import Cell
-    from engine.context import Context
+    from engine.clean.coverage import Cell, Dimension
+    from engine.clean.coverage_report import Row
+    from engine.context import Closed, Context
+
+MOST_PLOTTED = 30  # values of a dimension
 
 
 def coverage_report(options: Options, context: Context) -> int:
     """Print the newest grid, thin and missing first; as Markdown, or as a proposal, where asked for."""
-    cells = newest_cells(context)
+    from engine.clean.coverage_report import report_markdown
+
+    found = newest_grid_rows(context)
+    if found is None:
+        raise InputError("nothing was covered yet", todo="spiritsafe coverage")
+    _, rows, dimensions = found
+    cells = [row.cell for row in rows]
     if options.markdown:
-        from engine.clean.coverage import report_markdown
-
-        sys.stdout.write(visible(report_markdown(cells), lines=True))
-        return 0
-    if options.rebalance:
+        sys.stdout.write(visible(report_markdown(cells, dimensions), lines=True))
+    elif options.rebalance:
         return _rebalance(options, cells)
-    rows = [
-        {
-            **dict(c.cell),
-            "have": c.have,
-            "clean": c.clean,
-            "production": c.production,
-            "evaluation": c.evaluation,
-            "target": c.target,
-        }
-        for c in cells
-    ]
-    return emit(options, {"buckets": rows})
+    elif options.json:
+        return emit(options, {"buckets": [row.told() for row in rows]})
+    else:
+        sys.stdout.write(report_text(rows, dimensions, shutil.get_terminal_size().columns))
+    return 0
 
 
-def newest_cells(context: Context) -> list[Cell]:
-    """The cells of the newest coverage run or dataset version. Raises InputError where there is none."""
-    from engine.clean.cover import newest_grid
-    from engine.clean.coverage import restored
-    from store import read
+def report_text(rows: list[Row], dimensions: tuple[Dimension, ...], width: int) -> str:
+    """The grid as a table, and a plot of each dimension."""
+    from engine.clean.coverage_report import marginals, summed
+
+    cells = [row.cell for row in rows]
+    heads = [*(d.expression for d in dimensions), "state", "have", "clean", "target", "prod", "eval"]
+    table = [
+        [*(v for _, v in r.cell.cell), r.state, r.cell.have, r.cell.clean, r.cell.target, r.cell.production,
+         r.cell.evaluation, *(part.told() for _, part in r.parts)]
+        for r in rows
+    ]  # fmt: skip
+    text = f"{summed(cells)} Shares with their 95 % interval.\n\n"
+    text += as_table([*heads, "ours", "production", "evaluation"], table)
+    for name, values in marginals(cells, dimensions):
+        text += "\n" + "\n".join(marginal(name, values[:MOST_PLOTTED], width)) + "\n"
+        if len(values) > MOST_PLOTTED:
+            text += f"… and {len(values) - MOST_PLOTTED:,} more\n"
+    return f"{text}\n{KEY}\n"
+
+
+def newest_grid_rows(context: Context) -> tuple[Closed, list[Row], tuple[Dimension, ...]] | None:
+    """The newest coverage run or dataset version, its buckets in the report's order, its dimensions; None before the first."""
+    from engine.clean.cover import cells_of_run, dimensions_of_run, newest_grid
+    from engine.clean.coverage_report import rows
 
     newest = newest_grid(context)
     if newest is None:
-        raise InputError("nothing was covered yet", todo="spiritsafe coverage")
-    rows = context.store.ask(read.BUCKETS, project=context.project, run_no=newest.run_no)
-    counts = ("have", "clean", "production", "evaluation", "target")
-    return restored(
-        [(msgspec.json.decode(b.cell), {name: getattr(b, name) for name in counts}) for b in rows]
-    )
+        return None
+    return newest, rows(cells_of_run(context, newest)), dimensions_of_run(context, newest)
 
 
 def _rebalance(options: Options, cells: list[Cell]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,9 +14,10 @@ from console.dataset_export import FORMATS, write
 from console.headless import Options, context_of
 from console.output import as_table, as_text, emit
 from engine.stages import STAGES
-from store.errors import UsageError
+from store.errors import InputError, UsageError
 
 if TYPE_CHECKING:
+    from engine.clean.seen import Looking
     from engine.context import Context
 
 ACTIONS = ("freeze", "list", "show", "diff", "export", "restore", "seen")
@@ -41,7 +43,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--meta", action="append", metavar="KEY=VALUE", help="seen: what is known of the input"
     )
-    parser.add_argument("--rows", action="store_true", help="show, diff: every sample with its reason")
+    parser.add_argument(
+        "--file", metavar="LOG", help="seen: many inputs, JSON lines or plain ones; - for standard input"
+    )
+    parser.add_argument("--field", default="", help="seen --file: where in a JSON line the input stands")
+    parser.add_argument(
+        "--rows",
+        action="store_true",
+        help="show, diff: every sample with its reason; seen --file: every input",
+    )
     parser.add_argument("--rule", default="", help="show --rows: only samples that this rule spoke against")
 
 
@@ -126,9 +136,11 @@ def _restore(options: Options, context: Context) -> int:
 
 
 def _seen(options: Options, context: Context) -> int:
-    from engine.clean.seen import seen
+    from engine.clean.seen import Looking
     from engine.clean.versions import version
 
+    if options.file:
+        return _seen_many(options, Looking(context, version(context, *options.versions)))
     text = sys.stdin.read() if options.text == "-" else options.text
     if not text.strip():
         raise UsageError("seen what?", todo="Give --text TEXT, or --text - and the text on standard input.")
@@ -136,7 +148,30 @@ def _seen(options: Options, context: Context) -> int:
     if wrong := [key for key, equals, _ in pairs if not equals]:
         raise UsageError(f"--meta {wrong[0]} is no KEY=VALUE")
     known = {key: value for key, _, value in pairs}
-    return emit(options, seen(context, version(context, *options.versions), text, metadata=known))
+    found = Looking(context, version(context, *options.versions)).seen(text, metadata=known)
+    return emit(options, found.as_payload())
+
+
+def _seen_many(options: Options, looking: Looking) -> int:
+    """Every line of a log against the version: a summary, and with --rows or --json each input."""
+    from engine.clean.seen_many import inputs_of, look, summed
+
+    with contextlib.ExitStack() as stack:
+        path = None if options.file == "-" else Path(options.file).expanduser()
+        try:
+            lines = (
+                sys.stdin
+                if path is None
+                else stack.enter_context(path.open(encoding="utf-8", errors="replace"))
+            )
+        except OSError as error:
+            raise InputError(f"cannot be read: {error.strerror}", where=options.file) from error
+        rows = list(look(looking, inputs_of(lines, options.file, options.field)))
+    if options.json:
+        return emit(options, summed(rows) | {"rows": rows})
+    if options.rows:
+        return _rows(options, rows)
+    return emit(options, summed(rows))
 
 
 def _rows(options: Options, rows: list[dict[str, Any]]) -> int:

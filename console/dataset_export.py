@@ -1,6 +1,7 @@
 """Dataset versions as files for others: chat JSONL, a folder for HF datasets, CSV, Parquet, pairs for DPO.
 
-Only members of the version are written, so nothing of an evaluation set can get out this way. Beside the rows lies a
+Only members of the version are written, and none while one of its prompts is in the evaluation set in force, so nothing
+of that can get out this way. Beside the rows lies a
 manifest that names version, hash, contract and the SHA-256 of every file written: whoever trains on them elsewhere can
 say which version it was.
 """
@@ -16,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from console.export_formats import WRITERS, Columns, Row, Writer, json_line
+from engine.clean.match import WEIGHTS, weights_of
 from engine.clean.versions import Version
-from store import read_dataset
+from store import read, read_dataset
 from store.canonical import messages_of
 from store.errors import InputError, RuleError
 from store.wire import VERSION
@@ -29,6 +31,7 @@ COLUMNS: Columns = {
     "prompt_id": "text", "output_id": "text", "prompt": "text", "messages": "json", "output": "text",
     "reference": "text", "source": "text", "split": "text", "model": "text", "metadata": "json",
 }  # fmt: skip
+WEIGHT: Columns = {"weight": "float"}  # of versions that were brought to production by weights
 FORMATS = {
     "chat": ".openai.jsonl",
     "jsonl": ".jsonl",
@@ -48,8 +51,10 @@ def write(
     """Write a version as ``form`` to ``target`` (a file; for ``hf`` a folder) with its manifest.
 
     Result: the manifest and where it lies. Raises InputError where the target is there already or cannot be written,
-    RuleError for ``dpo`` where no verdict prefers one answer of the version's prompts.
+    RuleError where a prompt of the version is in the evaluation set now, and for ``dpo`` where no verdict prefers one
+    answer of the version's prompts.
     """
+    _refuse_leaks(context, one)
     if target.exists() and not replace:
         raise InputError("is there already", where=str(target), todo="--replace writes over it.")
     if not target.parent.is_dir():
@@ -76,6 +81,18 @@ def write(
     return told | {"path": str(target)}
 
 
+def _refuse_leaks(context: Context, one: Version) -> None:
+    """An older version may hold what was frozen for evaluation since: whoever trains on the file would not know."""
+    from engine.clean.dataset import test_prompts
+
+    members = context.store.fetch(read.SET_MEMBERS, project=context.project, run_id=one.run.run_id)
+    if leaks := test_prompts(context).intersection(members["prompt_id"].to_pylist()):
+        raise RuleError(
+            f"{len(leaks):,} prompts of version {one.number} are in the evaluation set now",
+            todo="Freeze a new version without them: spiritsafe dataset freeze",
+        )
+
+
 def _forget(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
@@ -84,24 +101,31 @@ def _forget(path: Path) -> None:
 
 
 def samples(context: Context, one: Version) -> Iterator[list[Row]]:
-    """The version's samples in their order, some at a time."""
+    """The version's samples in their order, some at a time; with a weight each, where the version has weights."""
     table = context.store.fetch(read_dataset.SAMPLES, project=context.project, run_id=one.run.run_id)
+    heavy = iter(weights_of(context, one.run.run_id) or ())
     for batch in table.to_batches(BATCH):
         rows = []
         for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             row = read_dataset.SampleRow(*values)
             chat = msgspec.json.decode(row.messages) if row.messages else messages_of(row.prompt)
             told = {name: getattr(row, name) for name in COLUMNS}
-            rows.append(told | {"messages": chat, "metadata": msgspec.json.decode(row.metadata)})
+            told |= {"messages": chat, "metadata": msgspec.json.decode(row.metadata)}
+            rows.append(told | dict(zip(WEIGHT, heavy, strict=False)))
         context.progress("export", len(rows))
         yield rows
+
+
+def _columns(one: Version) -> Columns:
+    weighted = one.run.result.get("match", {}).get("how") == WEIGHTS
+    return {**COLUMNS, **(WEIGHT if weighted else {})}
 
 
 def _table(context: Context, one: Version, kind: Callable[..., Writer], path: Path) -> int:
     """One file in a format of the console's own exports."""
     count = 0
     with path.open("xb") as file:
-        writer = kind(file, COLUMNS)
+        writer = kind(file, _columns(one))
         for rows in samples(context, one):
             writer.write(rows)
             count += len(rows)
@@ -119,9 +143,9 @@ def _hf_folder(context: Context, one: Version, folder: Path) -> int:
 
     (folder / "data").mkdir(parents=True)
     message = pa.struct([("role", pa.string()), ("content", pa.string())])
-    named = {name: pa.string() for name in COLUMNS if name != "metadata"}
+    named = {name: pa.float64() if name in WEIGHT else pa.string() for name in _columns(one)}
     schema = pa.schema(
-        {**named, "messages": pa.list_(message), "metadata": pa.string()}  # metadata differs from row to row
+        {**named, "messages": pa.list_(message)}  # metadata is text: it differs from row to row
     )
     count = 0
     with parquet.ParquetWriter(folder / _DATA, schema, compression="zstd") as writer:
@@ -166,7 +190,7 @@ def _pairs(context: Context, one: Version, path: Path) -> int:
         )
         raise RuleError(
             f"no verdict prefers one answer to a prompt of version {one.number}: {why}",
-            todo="Judge disagreements (gx: < or >) of prompts that are trained on.",
+            todo="In ga, call one answer to a training prompt ok and another one bad.",
         )
     with path.open("xb") as file:
         for p in inside:

@@ -32,6 +32,8 @@ class Need:
 PACKAGES: dict[str, tuple[Need, ...]] = {
     "baselines": (Need("scikit-learn", "train", after="baselines"),),  # only --kind label_names
     "dedup": (Need("numba", "fast", gains="a hundred times faster"),),
+    "semantic": (Need("sentence-transformers", "semantic"), Need("huggingface-hub", "semantic")),
+    "crossfit": (Need("scikit-learn", "train"),),
     "train": (Need("scikit-learn", "train"),),
     "evaluate": (Need("scikit-learn", "train", after="train"),),
 }
@@ -82,7 +84,8 @@ def _stage(stage: Stage, have: set[str] | None) -> Finding:
     if missing:
         extras = ",".join(dict.fromkeys(n.extra for n in missing))
         told = f"needs {', '.join(n.package for n in missing)}"
-        return _part.warning(stage.name, told, f"pip install 'spiritsafe[{extras}]'")
+        say = _part.ok if stage.optional else _part.warning
+        return say(stage.name, told, f"pip install 'spiritsafe[{extras}]'")
     if have is None and lacking:
         told = f"works without {lacking[0].package}; with it {lacking[0].gains}"
         return _part.ok(stage.name, told, f"pip install 'spiritsafe[{lacking[0].extra}]'")

@@ -215,6 +215,20 @@ def _pair(detail: Mapping[str, Any], who: str) -> Row:
     }
 
 
+def _meaning(detail: Mapping[str, Any], who: str) -> Row:
+    (left, right), (left_id, right_id) = detail["texts"], detail["ids"]
+    return {
+        "position": detail["position"] + 1,
+        "subject": detail["subject"],
+        "left": left,
+        "right": right,
+        "left_id": left_id,
+        "right_id": right_id,
+        **{name: detail[name] for name in ("field", "cosine", "near", "leak")},
+        **_verdict(detail, who),
+    }
+
+
 _HEAD = {"position": "int", "subject": "text"}
 _OF_PROMPT = _HEAD | {
     "prompt_id": "text", "prompt": "text", "messages": "json", "reference": "text", "split": "text", "metadata": "json",
@@ -229,8 +243,12 @@ COLUMNS: dict[str, dict[str, str]] = {
     | dict.fromkeys(("left", "right", "left_id", "right_id", "kept_id", "field"), "text")
     | {"jaccard": "float", "containment": "float", "edit": "text", "cluster": "int", "size": "int", "leak": "bool"}
     | _SAID,
+    "semantic": _HEAD
+    | dict.fromkeys(("left", "right", "left_id", "right_id", "field"), "text")
+    | {"cosine": "float", "near": "bool", "leak": "bool"}
+    | _SAID,
 }  # fmt: skip
 ROWS = cast(
     "dict[str, Callable[[Mapping[str, Any], str], Row]]",
-    {"audit": _audit, "disagreements": _disagreement, "duplicates": _pair},
+    {"audit": _audit, "disagreements": _disagreement, "duplicates": _pair, "semantic": _meaning},
 )

@@ -17,7 +17,7 @@ from store import grammar, slices
 from store.errors import InputError
 
 Options = argparse.Namespace
-JUDGED = ("audit", "duplicates", "disagreements")
+JUDGED = ("audit", "duplicates", "semantic", "disagreements")
 QUEUES = (*JUDGED, "adjudicate", "ledger")
 
 
@@ -41,6 +41,8 @@ def spec_of(context: Context, kind: str, options: Options | None = None, **wante
         spec |= by_plan(context, kind, options, given)
     if kind == "duplicates":
         spec["run_id"] = context.latest("dedup", "Find them first: spiritsafe dedup").run_id
+    elif kind == "semantic":
+        spec["run_id"] = context.latest("semantic", "Look for them first: spiritsafe semantic").run_id
     elif kind == "disagreements":
         evaluated = context.latest("evaluate", "Score the models first: spiritsafe evaluate")
         spec |= {
@@ -70,6 +72,7 @@ def by_plan(context: Context, kind: str, options: Options | None, given: dict[st
 
 COLUMNS = (
     "prompt", "text", "output", "reference", "split", "reviewed", "flagged", "unsure", "verdict", "reason", "tokens",
+    "uncertainty", "disagreement", "script",
     "source", "latency_ms", "checked", "stratum", "teacher_right", "student_right",
 )  # fmt: skip
 
@@ -116,7 +119,8 @@ def queue_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-REPORTS = ("evaluation", "gate", "coverage", "runs", "audit", "agreement")
+REPORT_WIDTH = 100
+REPORTS = ("evaluation", "gate", "coverage", "runs", "audit", "agreement", "semantic")
 
 
 def configure_report(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +150,8 @@ def report(options: Options) -> int:
         from console.coverage_commands import coverage_report
 
         return coverage_report(options, context)
+    if options.what == "semantic":
+        return _semantic(options, context)
     stage = {"evaluation": "evaluate", "gate": "gate"}[options.what]
     found = context.latest(stage, f"Run it first: spiritsafe {stage}").result
     if options.json:
@@ -154,4 +160,14 @@ def report(options: Options) -> int:
 
     lines = gate_table(found) if options.what == "gate" else evaluation_table(context, found)
     sys.stdout.write(visible("\n".join(line.rstrip() for line in lines), lines=True) + "\n")
+    return 0
+
+
+def _semantic(options: Options, context: Context) -> int:
+    from console.meaning import report_lines, report_of
+
+    told = report_of(context)
+    if options.json:
+        return emit(options, told)
+    sys.stdout.write(visible("\n".join(report_lines(told, REPORT_WIDTH)), lines=True) + "\n")
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from console import named_slices
+from console import meaning, named_slices
 from console.headless import JUDGED, Options, context_of, refuse_unknown, spec_of
 from console.headless_queue import opened, subject_of
 from console.output import emit, open_store, project_of
@@ -34,7 +34,8 @@ def configure_verdict(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "verdict",
-        help="audit: ok bad unsure; disagreements: left right both neither; duplicates: keep choose distinct",
+        help="audit: ok bad unsure; disagreements: left right both neither; duplicates: keep choose distinct; "
+        "semantic: both distinct bad (the second says the same: its answers are flagged)",
     )
     parser.add_argument("--reason", type=int, help="1 to 9, with bad and neither")
     parser.add_argument("--filter", default="", help="the rows are those of this filter")
@@ -60,6 +61,8 @@ def verdict(options: Options) -> int:
     if options.kind == "duplicates":
         shown = shown if found["representative"][0] or not found["representative"][1] else shown[::-1]
         shown = shown[::-1] if options.verdict == "choose" else shown
+    elif options.kind == "semantic":
+        shown = meaning.shown_ids(found)
     payload: dict[str, Any] = {
         "queue": options.kind,
         "subject": found["subject"],
@@ -70,7 +73,10 @@ def verdict(options: Options) -> int:
     }
     if options.reason is not None:
         payload["reason"] = options.reason
-    answer = context.store.act("verdict", context.project, payload)
+    if options.kind == "semantic":
+        answer = meaning.judge(context, payload, found["field"])
+    else:
+        answer = context.store.act("verdict", context.project, payload)
     return emit(options, {"event": answer["seq"], "subject": found["subject"]})
 
 

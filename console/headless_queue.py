@@ -75,7 +75,9 @@ def _to_file(options: Options, store: Client, found: dict[str, Any], kind: str) 
     from console.exporting import COLUMNS, export, target_of
 
     if kind not in COLUMNS:
-        raise InputError(f"the rows of {kind} are not exported", todo="audit, duplicates or disagreements")
+        raise InputError(
+            f"the rows of {kind} are not exported", todo="audit, duplicates, semantic or disagreements"
+        )
     path = target_of(str(options.file), replace=options.replace)
     low = min(max(0, options.at - 1), found["length"])
     high = found["length"] if options.rows is None else min(found["length"], low + options.rows)

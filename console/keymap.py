@@ -23,7 +23,7 @@ from console.text import counted
 from store.errors import InputError
 
 LEAVING = ("ctrl+c", "ctrl+q")  # always a way out
-CORE_GROUPS = frozenset({"list", "judge", "audit", "disagreements", "duplicates"})
+CORE_GROUPS = frozenset({"list", "judge", "audit", "disagreements", "duplicates", "semantic"})
 CORE = frozenset({"undo", "redo", "back", "close", "palette"})
 # Chords that many terminals, or tmux between, never send or send as something else.
 UNSENT = re.compile(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from console.sql_views import VIEWS
+
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
@@ -16,24 +18,6 @@ class Lesson:
     about: str
     examples: tuple[str, ...] = ()
 
-
-VIEWS = """\
-the views:
-  project, contract, model         what there is, who made it, under which terms
-  standards, signature             what the team asks of every project; names under outcomes
-  taken_baseline, choice           projects that ended with a baseline; why notes
-  arrivals, outputs                prompts as they came in, and what each model answered
-  check_results, scores            checks of outputs; one number per model, prompt and metric
-  edges, cluster_members           near-duplicate pairs, and the groups they make
-  drops                            why samples are not in a dataset version
-  buckets, set_members, files      coverage cells, frozen sets, files that runs left behind (a student)
-  verdict, current_verdict         every judgement ever, and the one in force
-  reading, contested               those given by reading the text; samples on which readers differ
-  audit_plan, draws                locked sampling plans, and what they drew
-  comment, decision                remarks, and ship, iterate or kill
-  sample_request, bucket_waiver    samples asked for, buckets that may stay thin
-  saved_slice                      filters under a name
-  closed_run, event                the runs that count, and the ledger itself"""
 
 LESSONS: dict[str, Lesson] = {
     "console": Lesson(
@@ -66,15 +50,11 @@ LESSONS: dict[str, Lesson] = {
         ("spiritsafe projects", "spiritsafe --store team.duckdb projects --json"),
     ),
     "contract": Lesson(
-        "check reads a contract and lists everything that is wrong with it, by line, and how many prompts each bar "
-        "takes. lock freezes it under a hash: from then on bars, slices and metric are fixed, and a change is a new "
-        "version beside the old one. show prints the one in force; diff says in words what changed since, or between "
-        "two versions.",
-        (
-            "spiritsafe contract check contract.toml",
-            "spiritsafe contract lock contract.toml",
-            "spiritsafe contract diff --at 1 --to 2",
-        ),
+        "check reads a contract and lists everything that is wrong with it, by line (a slice that nothing can ever be in, "
+        "too), how many prompts each bar takes, and which slices have too few of the test's so far. lock freezes it under "
+        "a hash: from then on bars, slices and metric are fixed, and a change is a new version beside the old one. show "
+        "prints the one in force; diff says in words what changed since, or between two versions.",
+        ("spiritsafe contract check", "spiritsafe contract lock", "spiritsafe contract diff --at 1 --to 2"),
     ),
     "breakeven": Lesson(
         "Prints the traffic from which a student pays: what is spent once is earned back by what each request saves, "
@@ -98,7 +78,7 @@ LESSONS: dict[str, Lesson] = {
         "Reads prompts, and outputs or predictions that are there already, from JSONL, CSV or Parquet. A path like "
         "answer.text names where in a row something stands; one row may hold the outputs of several models. --preview "
         "shows the first rows as they would be read. A bad row stops everything by file:line, and nothing is half "
-        "imported.",
+        "imported. What the contract excludes is not kept: where a new version lets it in, the same command brings it.",
         (
             "spiritsafe import --preview rows.jsonl --prompt question --reference answer",
             "spiritsafe import --retrospective gsm8k rows.jsonl --prompt question --output big=big.text --teacher big",
@@ -121,9 +101,9 @@ LESSONS: dict[str, Lesson] = {
         "Asks the contract's teacher for an answer to every prompt that has none yet, at any OpenAI-compatible "
         "endpoint. The key comes from the environment variable that the contract names. Every answer is in a journal "
         "before it is counted, so that a run that was killed repeats at most the calls under way; finished parts "
-        "can be reviewed while it goes on.",
+        "can be reviewed while it goes on. Each answer's cost is stored with it, by the contract's price or --price.",
         (
-            "spiritsafe generate --limit 20",
+            "spiritsafe generate --limit 20 --price 2.50/10",
             "spiritsafe generate --split train --in-flight 32",
             'spiritsafe generate --reason "the baseline cannot explain itself"',
         ),
@@ -152,16 +132,28 @@ LESSONS: dict[str, Lesson] = {
         ),
     ),
     "dedup": Lesson(
-        "Finds near-duplicate prompts or outputs. Hashing only proposes pairs: every pair reported was compared "
-        "exactly and carries its similarity. People decide them in the duplicates queue.",
-        ("spiritsafe dedup --field both", "spiritsafe dedup --threshold 0.8"),
+        "Finds near-duplicate prompts or outputs. Hashing only proposes: every pair was compared exactly and carries its similarity. In "
+        "gp keep (a), choose (r), tell apart (n), group by group (}): it counts at the next dedup. There + and - only narrow the view, "
+        "and the filter leak shows pairs of train and test. Of 50,000 texts and more it keeps an index beside the store, so that the "
+        "next run compares only what came since; lost or unfit, it is made anew.",
+        ("spiritsafe dedup --field both", "spiritsafe dedup --threshold 0.8 --index rebuild"),
+    ),
+    "semantic": Lesson(
+        "Suggests pairs of prompts (or outputs) that an embedding model finds alike in meaning. It verifies nothing, so "
+        "nothing is left out because of it. gm shows the pairs, new ones first: = both stay, n not the same (never "
+        "suggested again), a digit flags the answers of the second for that reason, and the contract's policy leaves out "
+        "what is flagged. [[reasons]] in the contract may name one: duplicate in meaning. Every pair is compared: beyond "
+        "a quarter of an hour it asks for --yes. Needs pip install 'spiritsafe[semantic]'; --model-path takes a folder.",
+        ("spiritsafe semantic", "spiritsafe semantic --field output --threshold 0.95 --most 500"),
     ),
     "coverage": Lesson(
-        "Counts the data in the cells of a grid, to show what is thin or missing. Each --by is an expression of the "
-        "filter grammar, with edges behind a colon where it is a number.",
+        "Counts the data in the cells of a grid, to show what is thin or missing against production and the evaluation "
+        "set. Each --by is an expression of the filter grammar, with edges behind a colon where it is a number; "
+        "uncertainty, disagreement and script need no metadata. A target may be for some buckets only. gc shows it.",
         (
             "spiritsafe coverage",
-            "spiritsafe coverage --by tier --by 'len(prompt): 0, 200, 800' --target 50",
+            "spiritsafe coverage --by tier --by 'len(prompt): 0, 200, 800' --target 50 --target 'tier = vip: 200'",
+            "spiritsafe coverage --by 'uncertainty: 0.1, 0.3' --by 'disagreement: 0.01, 0.34'",
         ),
     ),
     "filter": Lesson(
@@ -172,12 +164,20 @@ LESSONS: dict[str, Lesson] = {
     "dataset": Lesson(
         "Freezes the samples that a student may learn from as a numbered version under a hash; every sample left out "
         "keeps its reasons. diff says what entered and left between two versions and why; export writes chat JSONL, "
-        "a folder for HF datasets, CSV, Parquet or DPO pairs, with a manifest; restore makes an older one current.",
+        "a folder for HF datasets, CSV, Parquet or DPO pairs, with a manifest; restore makes an older one current. "
+        "--match-production brings the version to production's shares, by leaving samples out or by weights that train "
+        "reads. seen names the nearest training samples of an input, or says that nothing is like it.",
         (
-            "spiritsafe dataset freeze",
-            "spiritsafe dataset diff 1 2 --rows",
+            "spiritsafe dataset freeze --match-production draw --by tier --seed 7",
+            "spiritsafe dataset seen --file live.jsonl --field question",
             "spiritsafe dataset export newest --format hf --out train-set",
         ),
+    ),
+    "crossfit": Lesson(
+        "Lets students that never saw a sample answer it: each learns from the other folds. Where they contradict the "
+        "teacher with confidence one of them is wrong, so look there first: audit plan --mode weighted --suspicion held_out "
+        "draws these samples more often and still tells an honest rate. Nothing is dropped because of it.",
+        ("spiritsafe crossfit", "spiritsafe crossfit --folds 10 --mode soft"),
     ),
     "train": Lesson(
         "Trains a classifier student on the newest dataset version; soft learns the teacher's probabilities, hard its "
@@ -191,7 +191,8 @@ LESSONS: dict[str, Lesson] = {
     ),
     "gate": Lesson(
         "Judges every bar of the contract by its bounds, never by its estimate: pass, fail, or insufficient with the "
-        "number of prompts it would take. Exit 1 while it does not pass.",
+        "number of prompts it would take. What the student costs is what came with its answers, else its measured "
+        "latency times student.machine_per_hour of the contract. Exit 1 while it does not pass.",
         ("spiritsafe gate", "spiritsafe gate --student small"),
     ),
     "queue": Lesson(
@@ -240,8 +241,8 @@ LESSONS: dict[str, Lesson] = {
     "request": Lesson(
         "Asks for so many samples of what a filter finds; without one, lists the requests and how far they are. "
         "`spiritsafe generate --requests` then asks the teacher for them: prompts from production first, marked synthetic "
-        "ones last.",
-        ("spiritsafe request 'tier = vip' 200", "spiritsafe request"),
+        "ones last. --to asks at once for what every thin bucket of the coverage grid lacks.",
+        ("spiritsafe request 'tier = vip' 200", "spiritsafe request --to production", "spiritsafe request"),
     ),
     "waive": Lesson(
         "Says that a bucket of the coverage grid may stay thin or missing, and why: it is on record, and the grid shows "
@@ -289,8 +290,8 @@ LESSONS: dict[str, Lesson] = {
         "of them judged.",
         (
             "spiritsafe report gate --json",
-            "spiritsafe report audit",
             "spiritsafe report agreement --json",
+            "spiritsafe report coverage --markdown",
         ),
     ),
     "take": Lesson(
@@ -305,7 +306,7 @@ LESSONS: dict[str, Lesson] = {
     ),
     "decide": Lesson(
         "Records ship, iterate or kill with your reason and, by hash, all evidence there is. ship is refused while a "
-        "bar does not pass.",
+        "bar does not pass, or an item of the team's review checklist has no answer (--checked, or t in gd).",
         (
             'spiritsafe decide iterate --why "two slices are short of prompts"',
             "spiritsafe decide ship --why 'all bars pass' --checked 'error samples read by the owner=40, none severe'",

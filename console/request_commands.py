@@ -19,14 +19,27 @@ def configure_request(parser: argparse.ArgumentParser) -> None:
         "samples", nargs="?", type=int, help="how many there shall be; 0 takes the request back"
     )
     parser.add_argument("--about", default="", help="what for")
+    parser.add_argument(
+        "--to",
+        choices=("target", "production"),
+        help="ask for what every thin bucket lacks to its target or share",
+    )
 
 
 def request(options: Options) -> int:
     """Ask for samples, or list what is asked for and how far it is."""
-    from engine.clean.requests import report
+    from engine.clean.requests import report, wishes
 
     context = context_of(options)
-    if options.where:
+    if options.to:
+        if options.where:
+            raise UsageError(
+                "a filter, and --to", todo="--to asks for all buckets of the newest coverage grid."
+            )
+        for wish in wishes(context, options.to):
+            payload = {"where": wish.where, "samples": wish.samples, "about": options.about or wish.about}
+            context.store.act("samples.request", context.project, payload)
+    elif options.where:
         if options.samples is None:
             raise UsageError("how many samples?", todo='spiritsafe request "tier = vip" 200')
         refuse_unknown(context, options.where)

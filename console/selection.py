@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from console.text import counted
 from store.acts import MAX_SUBJECTS
 from store.canonical import digest_of
 from store.errors import InputError
@@ -28,8 +29,10 @@ MARKED, EVERY = "marked rows", "every row"
 BULK: Mapping[str, tuple[str, ...]] = {
     "audit": ("ok", "bad", "unsure"),
     "duplicates": ("keep", "distinct"),
+    "semantic": ("both", "distinct"),
     "disagreements": ("both", "neither"),
 }
+PAIRS = ("duplicates", "semantic")  # where a subject is a pair, else a sample
 REASONED = {"audit": "bad", "disagreements": "neither"}
 
 
@@ -191,9 +194,17 @@ def named_bulk(payload: Mapping[str, Any]) -> str:
     >>> named_bulk({"verdict": "bad", "reason": 5, "subjects": ["x"] * 1204})
     'bulk bad 5 on 1,204 samples'
     """
-    count = len(payload["subjects"])
     choice = Choice(payload["verdict"], payload.get("reason"))
-    return f"bulk {choice} on {count:,} sample{'' if count == 1 else 's'}"
+    return f"bulk {choice} on {subjects_counted(payload.get('queue', ''), len(payload['subjects']))}"
+
+
+def subjects_counted(kind: str, count: int) -> str:
+    """How many subjects of a kind of queue.
+
+    >>> subjects_counted("audit", 2), subjects_counted("duplicates", 1)
+    ('2 samples', '1 pair')
+    """
+    return counted(count, "pair" if kind in PAIRS else "sample")
 
 
 def named_undone(kind: str, what: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from console.contract_commands import as_rows, text_of
+from console.contract_text import say
 from console.output import emit, open_store, project_of
 from console.text import counted, visible
 from store.errors import InputError, RuleError
@@ -53,7 +54,7 @@ def _check(options: Options) -> int:
     text = text_of(options.file)
     found = parse(text, str(options.file))
     problems = check(found, text, str(options.file))
-    emit(options, {"problems": as_rows(problems)} | ({} if problems else {"hash": standards_hash(found)}))
+    say(options, {"problems": as_rows(problems)} | ({} if problems else {"hash": standards_hash(found)}))
     return int(bool(problems))
 
 
@@ -64,7 +65,7 @@ def _lock(options: Options) -> int:
     text = text_of(options.file)
     found = parse(text, str(options.file))
     if problems := check(found, text, str(options.file)):
-        emit(options, {"problems": as_rows(problems)})
+        say(options, {"problems": as_rows(problems)})
         what = f"the standards have {counted(len(problems), 'problem')} and were not locked"
         raise RuleError(what, where=str(options.file))
     store = open_store(options)

@@ -34,6 +34,7 @@ SHAPES: dict[str, Style] = {
     "very unsure": Style(underline=True, bold=True),
     "insert": Style(bold=True),
     "delete": Style(dim=True, underline=True),
+    "shared": Style(underline=True),
     "hit": Style(reverse=True),
 }
 # With a colour nothing is dimmed or reversed, nor bold (many terminals make bold black grey): signs stand there too.

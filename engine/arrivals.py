@@ -87,7 +87,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         raise UsageError("import needs a file")
     found = find_files(params.files)
     mapping = params.mapping() if params.maps() else _guessed(found.files, params)
-    chosen = Chosen.of(found.files, _imported(context, params, mapping))
+    chosen = Chosen.of(found.files, *_imported(context, params, mapping))
     result: dict[str, Any] = {
         "arrivals": 0,
         "outputs": 0,
@@ -105,7 +105,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
             f"all of it is split {mapping.split}; the files' names differ: --split-by-file goes by them"
         )
     if chosen.fresh:
-        result |= _import(context, params, mapping, chosen.fresh, result)
+        result |= _import(context, params, mapping, chosen, result)
     return result
 
 
@@ -113,13 +113,14 @@ def _import(
     context: Context,
     params: Params,
     mapping: Mapping,
-    fresh: dict[SourceFile, str],
+    chosen: Chosen,
     result: dict[str, Any],
 ) -> dict[str, Any]:
-    """One run over the fresh files, closed when every row was read. Raises what the first bad row or file raises."""
+    """One run over the chosen files, closed when every row was read. Raises what the first bad row or file raises."""
     from store.feed import Feed
     from store.rejects import Rejects
 
+    fresh = chosen.fresh
     mappings = {file: of_file(mapping, file, params) for file in fresh}
     _check_fits(mappings)
     roles = _roles(context, params, mapping)
@@ -131,7 +132,8 @@ def _import(
     with Rejects(params.rejects) if params.rejects else nullcontext() as rejects:
         opened = context.open("import", recorded, {"files": {file.name: i for file, i in fresh.items()}})
         with Feed(opened) as feed:
-            reading = Reading(context, opened, feed, known, rejects, total, rules=in_force(context))
+            rules = in_force(context)
+            reading = Reading(context, opened, feed, known, rejects, total, rules=rules, again=chosen.again)
             for file, identity in fresh.items():
                 reading.read(file, mappings[file], identity)
         counts = reading.counts(mapping)
@@ -203,15 +205,23 @@ def _check_fits(mappings: dict[SourceFile, Mapping]) -> None:
         raise InputError(f"the first rows have no {path!r}", where=where, todo=todo)
 
 
-def _imported(context: Context, params: Params, mapping: Mapping) -> set[str]:
-    """Files that add nothing: imported before; for predictions, with this very mapping."""
-    return {
-        file
-        for r in context.runs("import")
-        for file in r.result.get("files", [])
-        if r.params.get("predictions", False) == params.predictions
-        and (not params.predictions or r.params["mapping"] == repr(mapping))
-    }
+def _imported(context: Context, params: Params, mapping: Mapping) -> tuple[set[str], set[str]]:
+    """(files that add nothing: imported before; those of which other rules left out rows when they were imported last).
+
+    For predictions, with this very mapping.
+    """
+    rules = in_force(context).fingerprint()
+    known: set[str] = set()
+    again: set[str] = set()
+    for r in context.runs("import"):
+        same = not params.predictions or r.params["mapping"] == repr(mapping)
+        if r.params.get("predictions", False) != params.predictions or not same:
+            continue
+        files = set(r.result.get("files", []))
+        changed = bool(r.result.get("excluded")) and r.result.get("exclusions") != rules
+        known = known - files if changed else known | files
+        again = again | files if changed else again - files
+    return known, again
 
 
 def _known(context: Context, mapping: Mapping) -> Known:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from engine.contract_bars import OVERALL, Bar, bars
-from engine.contract_checks import Problem, advise, check, unknown_names
+from engine.contract_checks import Problem, advise, check, placed, unknown_names
 from engine.contract_lines import Path, line_numbers, line_of, path_of
 from engine.contract_records import REASONS, Contract
 from engine.contract_template import TEMPLATE
@@ -37,6 +37,7 @@ __all__ = [
     "from_payload",
     "line_numbers",
     "parse",
+    "placed",
     "template",
     "unknown_names",
 ]
@@ -45,8 +46,10 @@ __all__ = [
 ADDED: dict[str, tuple[str, ...]] = {
     "": ("edition", "distil", "monitoring", "filter"),
     "task": ("nature", "waiver"),
-    "teacher": ("good_enough",),
+    "teacher": ("good_enough", "price_in", "price_out"),
+    "student": ("machine_per_hour",),
     "gate": ("planned_n",),
+    "coverage": ("targets",),
     "constraints": (
         "teacher_terms", "acknowledged_by", "privacy", "exclude_ids", "exclude_keys", "pii",
     ),

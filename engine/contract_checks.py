@@ -30,27 +30,37 @@ def check(contract: Contract, text: str = "", where: str = "contract.toml") -> l
     """Every reason why this contract may not be locked, in the order of its lines; [] where it may."""
     found = [*_blanks(contract), *_task(contract), *_teacher(contract), *_gate(contract.gate)]
     found += [*_student(contract), *_lists(contract), *_predicates(contract), *questions(contract)]
-    return _placed(found, text, where)
+    return placed(found, text, where)
 
 
 def advise(contract: Contract, text: str = "", where: str = "contract.toml") -> list[Problem]:
     """What is worth a thought before it is locked and hinders nothing."""
-    return _placed([*advice(contract)], text, where)
+    return placed([*advice(contract)], text, where)
 
 
 def unknown_names(
-    contract: Contract, keys: Collection[str], text: str = "", where: str = "contract.toml"
+    contract: Contract,
+    keys: Collection[str],
+    text: str = "",
+    where: str = "contract.toml",
+    *,
+    looked: str = "no arrival so far",
 ) -> list[Problem]:
-    """Slices and exclusions that read a name which is neither a column of arrivals nor one of the metadata ``keys``."""
+    """Slices and exclusions that read a name which is neither a column of arrivals nor one of the metadata ``keys``.
+
+    ``looked``: of how many arrivals these are the keys, as the sentence begins.
+    """
     from store.grammar import parse, read_names
 
     found: list[tuple[Path, str, str]] = []
     for path, expression in predicates_of(contract):
         names = {name.removeprefix("meta.") for name in read_names(parse(expression))}
-        for name in sorted(names - set(keys) - {"prompt", "text", "reference", "split", "source", "slice"}):
+        for name in sorted(
+            names - set(keys) - {"prompt", "text", "reference", "split", "source", "slice", "script"}
+        ):
             near = ", ".join(get_close_matches(name, keys, 2)) or "see: spiritsafe coverage --by NAME"
-            found.append((path, f"no arrival so far has {name!r}, so that nothing fits {expression!r}", near))
-    return _placed(found, text, where)
+            found.append((path, f"{looked} has {name!r}, so that nothing fits {expression!r}", near))
+    return placed(found, text, where)
 
 
 def predicates_of(contract: Contract) -> list[tuple[Path, str]]:
@@ -63,7 +73,8 @@ def predicates_of(contract: Contract) -> list[tuple[Path, str]]:
     ]
 
 
-def _placed(found: Sequence[tuple[Path, str, str]], text: str, where: str) -> list[Problem]:
+def placed(found: Sequence[tuple[Path, str, str]], text: str, where: str) -> list[Problem]:
+    """(key, what, what to do) with their lines, in the order of these."""
     lines = line_numbers(text)
     placed = sorted(((line_of(lines, path), what, todo) for path, what, todo in found), key=itemgetter(0))
     return [Problem(f"{where}:{line}", what, todo) for line, what, todo in placed]
@@ -123,6 +134,17 @@ def _teacher(contract: Contract) -> Found:
     if teacher.api_key_env and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,63}", teacher.api_key_env):
         todo = "write the name of the environment variable; a key itself never stands in a contract"
         yield ("teacher", "api_key_env"), "is no name of a variable", todo
+    for name in ("price_in", "price_out"):
+        value = getattr(teacher, name)
+        if value is not None and value < 0:
+            yield (
+                ("teacher", name),
+                f"teacher.{name} is below 0",
+                "the price of a million tokens; 0 is one too",
+            )
+    if (teacher.price_in is None) != (teacher.price_out is None):
+        at_price: Path = ("teacher", "price_in" if teacher.price_in is not None else "price_out")
+        yield at_price, "only one of price_in and price_out is there", "write both; 0 where it costs nothing"
     at: Path = ("teacher", "params")
     if params.n < 1 or params.max_tokens < 1 or params.temperature < 0:
         yield at, "n and max_tokens are at least 1, temperature at least 0", "correct the parameters"
@@ -135,7 +157,7 @@ def _teacher(contract: Contract) -> Found:
 
 
 def _student(contract: Contract) -> Found:
-    for name in ("parameters", "p95_latency_ms", "cost_per_1000"):
+    for name in ("parameters", "p95_latency_ms", "cost_per_1000", "machine_per_hour"):
         value = getattr(contract.student, name)
         if value is not None and value <= 0:
             yield (
@@ -218,6 +240,26 @@ def _predicates(contract: Contract) -> Found:
             parse_expression(expression)
         except GrammarError as error:
             yield path, f"{expression!r} does not parse: {error.what}", error.todo
+    yield from _empty(contract)
+
+
+def _empty(contract: Contract) -> Found:
+    """Slices and exclusions that nothing can ever meet."""
+    from engine.contract_empty import contradiction
+
+    slices = {part.name: part.where for part in contract.gate.slices}
+    for path, expression in predicates_of(contract):
+        try:
+            clash = contradiction(expression, slices)
+        except GrammarError:
+            continue  # it does not parse, or goes in a circle: named as such
+        if clash:
+            what = f"nothing can meet {expression!r}"
+            yield (
+                path,
+                f"{what}: no value has {clash}" if clash != expression else what,
+                "correct the condition",
+            )
 
 
 def _repeated(names: Sequence[str]) -> list[tuple[int, str]]:

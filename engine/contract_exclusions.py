@@ -6,7 +6,8 @@ that does not name the person. The hash of a number that can be guessed can be g
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,11 @@ import msgspec
 
 from engine.contract_records import Contract
 from store import read
+from store.canonical import digest_of
 from store.errors import RuleError
 
 if TYPE_CHECKING:
-    from engine.context import Context
+    from engine.context import Closed, Context
     from store.read import ArrivalRow
 
 COLUMNS = (
@@ -54,6 +56,13 @@ class Exclusions:
 
     def __bool__(self) -> bool:
         return bool(self.predicates or self.ids)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the rules: an import that left rows out says by which it did."""
+        from store.grammar import to_text
+
+        said = sorted(to_text(rule) for _, rule in self.predicates)
+        return digest_of([said, sorted(self.ids), sorted(self.keys)])
 
     def why(self, prompt_id: str, row: Mapping[str, Any], metadata: Mapping[str, Any]) -> str:
         """The rule that keeps an arrival out, "" where none does.
@@ -114,15 +123,56 @@ def _hashed(value: object) -> str:
     return sha256(text.encode()).hexdigest()
 
 
-def skipping(rules: Exclusions, dropped: dict[str, int]) -> Callable[[tuple[Any, ...]], bool] | None:
-    """Whether the import leaves a parsed arrival out, counted by rule in ``dropped``; None where nothing is excluded."""
-    if not rules:
+def skipping(
+    rules: Exclusions, dropped: dict[str, int], there: Container[int] = ()
+) -> Callable[[int, tuple[Any, ...]], bool] | None:
+    """Whether the import leaves a parsed arrival out, counted by rule in ``dropped``; None where it leaves out nothing.
+
+    ``there``: rows of the file that were imported before, which are left out and not counted.
+    """
+    if not rules and not there:
         return None
 
-    def skip(arrival: tuple[Any, ...]) -> bool:
+    def skip(number: int, arrival: tuple[Any, ...]) -> bool:
+        if number in there:
+            return True
         why = rules.why_parsed(arrival)
         if why:
             dropped[why] = dropped.get(why, 0) + 1
         return bool(why)
 
     return skip
+
+
+def import_again(context: Context) -> list[str]:
+    """Import commands of the files of which other rules than today's left out rows when they were imported last.
+
+    Folders are not on record: a file is named as it was then.
+    """
+    rules = in_force(context).fingerprint()
+    newest: dict[tuple[str, str], Closed] = {}  # file, and the mapping of one that only adds answers
+    for run in context.runs("import"):
+        how = str(run.params.get("mapping")) if run.params.get("predictions") else ""
+        newest |= dict.fromkeys([(file, how) for file in run.result.get("files", [])], run)
+    runs = {run.run_no: run for run in newest.values()
+            if run.result.get("excluded") and run.result.get("exclusions") != rules}  # fmt: skip
+    return [_command(run) for run in runs.values()]
+
+
+def _command(run: Closed) -> str:
+    words = ["spiritsafe", "import", *run.inputs["files"]]
+    for name, value in run.params.items():
+        flag = "--" + name.replace("_", "-")
+        if name == "mapping" or value is False:
+            continue
+        words += [flag] if value is True else [w for v in _values(value) for w in (flag, str(v))]
+    return shlex.join(words)
+
+
+def _values(value: object) -> list[object]:
+    """A repeated option's values, or the one of another.
+
+    >>> _values(["a=b", "c=d"]), _values("train")
+    (['a=b', 'c=d'], ['train'])
+    """
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -9,16 +9,20 @@ from collections.abc import Mapping
 Path = tuple[str | int, ...]
 
 HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\- \"']+?)\s*\]\]?\s*(?:#.*)?$")
+OFF = re.compile(r"\s*#\s*(\w+)\s*=")  # a key that is commented out: where it would be written
 KEY = re.compile(r"\s*([\w.\-\"']+(?:\s*\.\s*[\w\-\"']+)*)\s*=")
 
 
 def line_numbers(text: str) -> dict[Path, int]:
     """Path of every table and key -> its 1-based line, by scanning: good for messages, not for parsing.
 
+    A key that stands there only as a comment has the line of that.
+
     >>> line_numbers("[gate]\\nlevel = 0.9\\n[[gate.slice]]\\nname = 'a'")[("gate", "slice", 0, "name")]
     4
     """
     lines: dict[Path, int] = {}
+    off: dict[Path, int] = {}
     counts: Counter[Path] = Counter()
     table: Path = ()
     fence = ""  # the quotes of an open multi-line string
@@ -31,10 +35,12 @@ def line_numbers(text: str) -> dict[Path, int]:
             lines.setdefault(table, number)
         elif not fence and (key := KEY.match(line)):
             lines.setdefault((*table, *_parts(key[1])), number)
+        elif not fence and (key := OFF.match(line)):
+            off.setdefault((*table, key[1]), number)
         for quotes in ('"""', "'''"):
             if fence in {"", quotes} and line.count(quotes) % 2:
                 fence = "" if fence else quotes
-    return lines
+    return off | lines
 
 
 def _parts(dotted: str) -> Path:

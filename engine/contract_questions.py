@@ -72,6 +72,10 @@ def advice(contract: Contract) -> Found:
     if nature is not None and samples is not None and samples < nature.least:
         what = f"{samples:,} samples for {contract.task.nature}"
         yield ("distil", "samples"), what, f"{volume(contract.task.nature)} are usual; plan more, or say why"
+    student = contract.student
+    if student.cost_per_1000 is not None and student.machine_per_hour is None:
+        todo = "write student.machine_per_hour, or import the student's answers with their costs"
+        yield ("student", "cost_per_1000"), "nothing says yet how the student's cost will be known", todo
     plan = plan_of(contract)
     if plan is not None and (found := break_even(plan)).pays is False:
         yield ("distil",), sentence(plan, found), "say in a why note what it is worth otherwise"

@@ -95,6 +95,8 @@ class Teacher(_Record, frozen=True):
     api_key_env: str = ""  # the environment variable that holds the key; "" where none is needed
     why: str = ""
     good_enough: str = ""  # why its answers are good enough to copy: what was measured, on what
+    price_in: Decimal | None = None  # of a million tokens that it reads, in the contract's currency
+    price_out: Decimal | None = None  # of a million tokens that it writes
     params: Parameters = Parameters()
 
 
@@ -104,6 +106,7 @@ class Student(_Record, frozen=True):
     parameters: int | None = None
     p95_latency_ms: Decimal | None = None
     cost_per_1000: Decimal | None = None
+    machine_per_hour: Decimal | None = None  # price of what will serve it: latency times this is its cost
 
 
 class Slice(_Record, frozen=True):
@@ -190,12 +193,20 @@ class Dimension(_Record, frozen=True):
 
     expression: str
     name: str = ""
-    bins: tuple[int, ...] = ()
+    bins: tuple[int | Decimal, ...] = ()
+
+
+class Target(_Record, frozen=True):
+    """Samples wanted in the buckets that a filter over their values finds."""
+
+    where: str
+    samples: int
 
 
 class Coverage(_Record, frozen=True):
     dimensions: tuple[Dimension, ...] = ()
     target: int = 0  # samples wanted in each bucket
+    targets: tuple[Target, ...] = ()  # and in some of them
 
 
 REASONS = (

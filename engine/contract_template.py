@@ -19,7 +19,7 @@ input_example = ""        # a worked example: one real input ...
 output_example = ""       # ... and the answer that is wanted for it
 metric = "label"          # number | exact | label
 # metric_options = { field = "route" }   # label: the field of a JSON output; number: marker = "A:"
-labels = []               # ["billing", "refund"], or a table { billing = "A", refund = "B" } of one-token codes
+labels = []               # ["billing", "refund"], or { billing = "A", refund = "B" } with one-token codes
 
 [distil]                  # when to distil; `spiritsafe breakeven` counts with these
 stable = ""               # how long do task, labels and inputs stay as they are, and how do you know?
@@ -39,33 +39,30 @@ version = ""              # as the endpoint reports it; "unknown" is an answer t
 api_key_env = ""          # the NAME of the variable that holds the key, never the key
 why = ""                  # why this teacher
 good_enough = ""          # why its answers are good enough to copy: what was measured, on what
-
-[teacher.params]
-temperature = 0.0
-max_tokens = 512
-logprobs = false
-top_logprobs = 0          # 0 to 20
-n = 1                     # outputs per prompt
+# price_in = 2.50         # of a million tokens that it reads, in your currency: stored with each answer
+# price_out = 10.00       # of a million that it writes
+# n: outputs per prompt; top_logprobs: 0 to 20
+params = { temperature = 0.0, max_tokens = 512, logprobs = false, top_logprobs = 0, n = 1 }
 
 [student]                 # the budget that makes it worth having
 # parameters = 25_000_000
 # p95_latency_ms = 200
 # cost_per_1000 = 0.10    # requests, in the contract's currency
+# machine_per_hour = 0.50 # of what will serve it: its cost is measured latency x this
 
 [gate]
 level = 0.95              # one-sided, each row; all rows must pass
 margin = 0.03             # overall: at most three points worse than the teacher, paired; 0.02-0.03 is usual
 # floor = 0.90            # overall: the student's own accuracy
 minimum_n = 200           # prompts under which no row passes
-# planned_n = 1_000       # prompts that the evaluation set will have: a bar that they cannot decide is refused
+# planned_n = 1_000       # prompts that the set will have: a bar that they cannot decide is refused
 attempts = 3              # students that may be scored on the locked evaluation set
 
 # [[gate.slice]]          # as many as matter; 2-3 points overall and about 5 on slices are decidable
 # name = "urgent"
 # where = "channel = phone and tier in (gold, silver)"
 # margin = 0.05           # or: floor = 0.90
-# critical = true         # can never be overridden
-# planned_n = 200
+# critical = true         # can never be overridden; planned_n may stand here too
 
 [[gate.slice]]
 name = "edge cases"
@@ -100,19 +97,18 @@ cadence = "quarterly"     # and at the latest: monthly | quarterly | half-yearly
 [coverage]
 dimensions = []           # ["channel", { expression = "len(text)", bins = [100, 300, 1000] }]
 target = 0                # samples wanted in each bucket
+targets = []              # and in some: [{ where = "tier = vip", samples = 200 }]
 
 # [[checks]]              # run on every output
 # name = "short enough"
 # kind = "length"
 # options = { max = 400 }  # characters
-
 # [[filter]]              # what does not go into training; without a rule: flagged, failing_checks
-# rule = "low_confidence" # flagged | failing_checks | personal | low_confidence | best_of | cut_off | everything
+# rule = "low_confidence" # or flagged, failing_checks, personal, best_of, cut_off, everything
 # options = { below = "0.5" }
 
-# Reasons are the digits that flag a sample:
+# Reasons are the digits that flag a sample. Blocks like the one below replace all nine of them:
 @REASONS@
-# Blocks like this one replace all nine of them:
 # [[reasons]]
 # digit = 1
 # name = "wrong"

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any
 
 import msgspec
 
 from engine.contract_bars import sizes
-from engine.contract_records import NATURES, REASONS, Contract
+from engine.contract_records import NATURES, REASONS, Contract, Teacher
 from engine.economics import plan_of, told, volume
 
 NAMED = (
@@ -23,12 +24,13 @@ NAMED = (
     "teachers",
     "bars",
 )  # lists whose items have a name
+WIDE = 79  # cells of the page
 LONG = 60  # characters of a value that a line shows
 # What a larger number means, by the last word of its key; of the others the direction says nothing.
 LARGER: dict[str, str] = {
     "margin": "looser", "floor": "stricter", "level": "stricter", "minimum_n": "stricter", "attempts": "looser",
     "p95_latency_ms": "looser", "cost_per_1000": "looser", "parameters": "looser", "critical": "stricter",
-    "drift_threshold": "looser", "edge_case": "stricter",
+    "drift_threshold": "looser", "edge_case": "stricter", "machine_per_hour": "stricter",
 }  # fmt: skip
 OPPOSITE = {"looser": "stricter", "stricter": "looser"}
 
@@ -104,6 +106,8 @@ def _effect(key: str, one: str, two: str) -> str:
     larger = LARGER.get(word, "")
     if not larger:
         return "looser" if two == "" and key.startswith("constraints.exclude") else ""
+    if word == "machine_per_hour" and not (one and two):
+        return ""  # without it the cost is not judged at all
     if one == "" or two == "":  # a bar where there was none, or the other way round
         return "stricter" if one == "" else "looser"
     return larger if _number(two) > _number(one) else OPPOSITE[larger]
@@ -160,8 +164,8 @@ def page(contract: Contract) -> str:
 
 
 def _line(name: str, value: str) -> str:
-    head, *rest = value.strip().splitlines() or [""]
-    return "\n".join([f"  {name:<18} {head}", *(f"  {'':<18} {line}" for line in rest)])
+    lines = [part for line in value.strip().splitlines() or [""] for part in wrap(line, WIDE - 21) or [""]]
+    return "\n".join(f"  {'' if at else name:<18} {line}".rstrip() for at, line in enumerate(lines))
 
 
 Rows = list[tuple[str, str]]
@@ -191,6 +195,7 @@ def _sections(contract: Contract) -> Iterator[tuple[str, Rows]]:
             ("pinned", f"{teacher.model} {teacher.version}{where}"),
             ("why", teacher.why),
             ("good enough", teacher.good_enough),
+            ("price", _price(teacher)),
         ],
     )
     student = contract.student
@@ -200,6 +205,7 @@ def _sections(contract: Contract) -> Iterator[tuple[str, Rows]]:
             ("parameters", f"{student.parameters:,}" if student.parameters else ""),
             ("p95 latency", f"{_text(student.p95_latency_ms)} ms" if student.p95_latency_ms else ""),
             ("cost per 1,000", _text(student.cost_per_1000) if student.cost_per_1000 else ""),
+            ("its machine", f"{_text(student.machine_per_hour)} an hour" if student.machine_per_hour else ""),
         ],
     )
     yield "Gate", _gate(contract)
@@ -222,6 +228,12 @@ def _sections(contract: Contract) -> Iterator[tuple[str, Rows]]:
     )
     yield "Monitoring", _monitoring(contract)
     yield "Data", _data(contract)
+
+
+def _price(teacher: Teacher) -> str:
+    both = (("in", teacher.price_in), ("out", teacher.price_out))
+    said = [f"{_text(price)} {way}" for way, price in both if price is not None]
+    return f"{', '.join(said)}, of a million tokens" if said else ""
 
 
 def _distil(contract: Contract) -> Rows:
@@ -271,6 +283,7 @@ def _data(contract: Contract) -> Rows:
     )
     dimensions = [d.name or d.expression for d in contract.coverage.dimensions]
     target = f", {contract.coverage.target} in each bucket" if contract.coverage.target else ""
+    target += "".join(f", {t.samples} where {t.where}" for t in contract.coverage.targets)
     return [
         ("checks", ", ".join(check.name for check in contract.checks)),
         ("filter", ", ".join(one.rule for one in contract.filter)),

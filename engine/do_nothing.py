@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from engine.context import Context
 from engine.evaluate.rivals import meets, rivals
 from engine.standards import in_force
 from store.errors import RuleError, UsageError
-from store.read_standards import CHOICES, TAKEN_BASELINES
+from store.read_standards import CHOICES, TAKEN_BASELINES, Choice
 
 GO_ON = "go on distilling although a baseline would do"
 
@@ -24,10 +25,38 @@ def reason_wanted(context: Context) -> tuple[str, list[str]]:
     if taken:
         why = f"the project ended: {taken[-1].actor} took the baseline {taken[-1].baseline}"
         since, found = max(since, taken[-1].seq), [taken[-1].baseline]
-    choices = context.store.ask(CHOICES, project=context.project) if why else []
-    if any(choice.choice == GO_ON and choice.seq > since for choice in choices):
+    if why and _went_on(context, since) is not None:
         return "", []
     return why, found
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A project that took a baseline instead of a student; ``went_on``: who said since why it is distilled after all."""
+
+    baseline: str
+    by: str
+    rationale: str
+    went_on: str = ""  # "" where nobody did
+    reason: str = ""
+
+
+def ended(context: Context) -> Ended | None:
+    """How the project ended, None where nobody took a baseline."""
+    taken = context.store.ask(TAKEN_BASELINES, project=context.project)
+    if not taken:
+        return None
+    last = taken[-1]
+    choice = _went_on(context, last.seq)
+    since = (choice.actor, choice.reason) if choice is not None else ("", "")
+    return Ended(last.baseline, last.actor, last.rationale, *since)
+
+
+def _went_on(context: Context, since: int) -> Choice | None:
+    """The newest reason to go on after a ledger seq."""
+    choices = context.store.ask(CHOICES, project=context.project)
+    found = [choice for choice in choices if choice.choice == GO_ON and choice.seq > since]
+    return found[-1] if found else None
 
 
 def go_on(context: Context, reason: str) -> None:

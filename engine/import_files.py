@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.context import Context
+from store import read
 from store.errors import InputError
 from store.mapping import Mapping
 from store.records import key_of
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from store.feed import Feed
     from store.ingest import Parsed
     from store.rejects import Rejects
+
+NOT_KEPT = "excluded rows are not kept: when a contract version lets them in, import the same file again, which adds them alone"
 
 
 @dataclass(slots=True)
@@ -38,6 +41,8 @@ class Reading:
     rows: int = 0
     taken: int = 0  # rows that became something
     rules: Exclusions | None = None  # of the locked contract
+    again: frozenset[str] = frozenset()  # files whose excluded rows may come in now
+    there: frozenset[int] = frozenset()  # rows of the open one of them that are here already
     excluded: dict[str, int] = field(default_factory=dict)  # rows that it keeps out, by rule
     by_model: dict[str, int] = field(default_factory=dict)
     began: float = field(default_factory=time.monotonic)
@@ -45,12 +50,13 @@ class Reading:
     def read(self, file: SourceFile, mapping: Mapping, identity: str) -> None:
         """Every row of one file. Raises InputError where the file changed meanwhile: its id would be wrong."""
         before = _stamp(file)
+        self.there = self._rows_there(identity) if identity in self.again else frozenset()
         for batch in self._batches(file, mapping, identity):
             outputs = batch.outputs
             if self.known is None:
                 self.taken += self.feed.add("arrival", batch.arrivals)
             else:
-                outputs = self._matched(batch, self.known, file.name)
+                outputs = self._matched(batch, self.known, file.name, again=identity in self.again)
                 self.taken += outputs.num_rows
             self.feed.add("output", outputs)
             self._count(outputs)
@@ -78,11 +84,18 @@ class Reading:
             self.rows = earlier + batch.rows
             self._tell(file.name, self.done + batch.bytes_read)
 
-    def _skip(self) -> Callable[[tuple[Any, ...]], bool] | None:
+    def _skip(self) -> Callable[[int, tuple[Any, ...]], bool] | None:
         """What leaves out the rows that the contract excludes; None where it excludes nothing."""
         from engine.contract_exclusions import skipping
 
-        return skipping(self.rules, self.excluded) if self.rules else None
+        return skipping(self.rules, self.excluded, self.there) if self.rules is not None else None
+
+    def _rows_there(self, identity: str) -> frozenset[int]:
+        """Rows of a file that are arrivals already; predictions have no rows of their own."""
+        if self.known is not None:
+            return frozenset()
+        rows = self.context.store.fetch(read.ROWS_OF_FILE, project=self.context.project, file_id=identity)
+        return frozenset(rows["file_row"].to_pylist())
 
     def _tell(self, name: str, done: int) -> None:
         """Bytes, because their total is known; rows, because people count in them. Raises Cancelled."""
@@ -95,11 +108,12 @@ class Reading:
         """Where a bad row goes, None where it stops the import."""
         return None if self.rejects is None else self.rejects.add
 
-    def _matched(self, batch: Parsed, known: Known, name: str) -> pa.Table:
+    def _matched(self, batch: Parsed, known: Known, name: str, *, again: bool) -> pa.Table:
         from engine.predictions import matched
 
         first = key_of(self.opened.run_no, self.feed.next_seq("output"))
-        return matched(batch.arrivals, batch.outputs, known, first_key=first, name=name, reject=self.reject)
+        reject = _ignored if again else self.reject  # what was answered then is no second answer now
+        return matched(batch.arrivals, batch.outputs, known, first_key=first, name=name, reject=reject)
 
     def _count(self, outputs: pa.Table) -> None:
         for pair in outputs["model"].value_counts().to_pylist():
@@ -114,22 +128,29 @@ class Reading:
             "rejected": self.rejects.count if self.rejects else 0,
         }
         told |= {"by_model": by_model} if by_model else {}
-        told |= {"excluded": self.excluded} if self.excluded else {}
+        if self.excluded and self.rules is not None:
+            told |= {"excluded": self.excluded, "exclusions": self.rules.fingerprint()}
+            told["note"] = NOT_KEPT
         if empty := [o for o in mapping.outputs if not by_model[o.model]]:
-            told["note"] = "; ".join(f"no row has an output of {o.model} at {o.text!r}" for o in empty)
+            none = "; ".join(f"no row has an output of {o.model} at {o.text!r}" for o in empty)
+            told["note"] = "; ".join(note for note in (told.get("note", ""), none) if note)
         return told
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The files to read with their ids, the names of those that add nothing, and of those there twice."""
+    """The files to read with their ids, the names of those that add nothing, and of those there twice.
+
+    ``again``: ids of those imported before of which the contract then left out rows that it may let in now.
+    """
 
     fresh: dict[SourceFile, str]
     known: tuple[str, ...]
     twice: dict[str, str]
+    again: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, files: Sequence[SourceFile], imported: set[str]) -> Chosen:
+    def of(cls, files: Sequence[SourceFile], imported: set[str], again: set[str]) -> Chosen:
         from store.ingest import file_id
 
         fresh: dict[SourceFile, str] = {}
@@ -143,14 +164,23 @@ class Chosen:
                 twice[file.name] = names[identity]
             else:
                 fresh[file], names[identity] = identity, file.name
-        return cls(fresh, tuple(known), twice)
+        return cls(fresh, tuple(known), twice, frozenset(again & set(fresh.values())))
 
     def told(self) -> dict[str, Any]:
         """As a part of the result."""
         found: dict[str, Any] = {"already_imported": list(self.known)}
         if self.twice:
             found["same_content"] = [f"{name} is {first} once more" for name, first in self.twice.items()]
+        if self.again:
+            found["read_again"] = [
+                file.name for file, identity in self.fresh.items() if identity in self.again
+            ]
         return found
+
+
+def _ignored(fault: InputError) -> None:
+    """A row of a file that is read again: what is wrong with it was said the first time."""
+    del fault
 
 
 def _stamp(file: SourceFile) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from engine.context import Closed, Context
 from engine.evaluate import bars
 from engine.evaluate.bars import newest
 from engine.evaluate.freeze import in_force, set_hash
+from engine.evaluate.gate import MEASURED
 from engine.evaluate.report import disagreeing, summarised
 from store import read
 from store.canonical import digest_of
@@ -107,6 +108,7 @@ def render_markdown(record: dict[str, Any]) -> str:
             for r in e["gate"]["rows"]
         ),
         "",
+        *_measured_lines(e["gate"]["rows"]),
         "## Slices",
         "",
         "| slice | n | teacher right | student right | both | only teacher | only student |",
@@ -139,6 +141,12 @@ def render_markdown(record: dict[str, Any]) -> str:
         "Verify with: `spiritsafe verify RECORD.json`",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _measured_lines(rows: list[dict[str, Any]]) -> list[str]:
+    """What running it takes, with how that is known: a cost may be a stated one."""
+    found = [f"- {r['kind']}: {_cell(r['why'])}" for r in rows if r["kind"] in MEASURED]
+    return [*found, ""] if found else []
 
 
 def _headline(e: dict[str, Any]) -> str:

@@ -55,6 +55,10 @@ class Agreed:
         if not may_change(who, row.actor, self.standards and self.standards[1], self.owner):
             yield f"the standards are changed by {who}, who is none of their stewards"
         yield from lock_faults(act.hash, act.standards)
+        try:
+            from_standards(act.standards)
+        except InputError as error:  # no contract could be held against them
+            yield f"the standards {error.what}"
 
     def _contract(self, act: acts.LockContract) -> Iterator[str]:
         try:
@@ -80,6 +84,6 @@ class Agreed:
                 try:
                     self.read = from_standards(act.standards)
                 except InputError:
-                    self.read = None  # not ours to read: what it names of stewards still counts
+                    self.read = None  # named as such; whom they name as stewards still counts
             case acts.Sign():
                 self.signed[row.project, act.outcome, act.subject].add(who)

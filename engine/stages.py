@@ -25,6 +25,7 @@ class Stage:
     needs: str = ""
     screen: str = ""  # where the console shows what it left
     action: str = ""  # the word behind the command's name, where it has one
+    optional: bool = False  # never said to be next
 
 
 STAGES: dict[str, Stage] = {
@@ -45,6 +46,22 @@ STAGES: dict[str, Stage] = {
         Stage("generate", "ask the teacher", "engine.teacher.stage", "contract", "audit"),
         Stage("check", "automatic checks of outputs", "engine.clean.check", "outputs", "audit"),
         Stage("dedup", "near-duplicates, each pair verified", "engine.clean.dedup", "arrivals", "duplicates"),
+        Stage(
+            "semantic",
+            "pairs alike in meaning: suggested, not verified",
+            "engine.clean.semantic",
+            "arrivals",
+            "semantic",
+            optional=True,
+        ),
+        Stage(
+            "crossfit",
+            "students that never saw a sample answer it: where to look first",
+            "engine.students.crossfit",
+            "outputs",
+            "audit",
+            optional=True,
+        ),
         Stage("coverage", "what the data covers", "engine.clean.cover", "arrivals", "coverage"),
         Stage(
             "audit",

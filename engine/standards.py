@@ -11,12 +11,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.contract_checks import Problem
+from engine.contract_checks import Problem, placed
 from engine.contract_lines import Path, line_numbers, line_of, path_of
 from engine.contract_records import NATURES, Contract, Slice
 from store.canonical import digest_of
@@ -155,13 +154,7 @@ def in_force(store: Client) -> Standards | None:
 
 def check(standards: Standards, text: str = "", where: str = "standards.toml") -> list[Problem]:
     """Every reason why these standards may not be locked, by line."""
-    return _placed([*_faults(standards)], text, where)
-
-
-def _placed(found: list[tuple[Path, str, str]], text: str, where: str) -> list[Problem]:
-    lines = line_numbers(text)
-    placed = sorted(((line_of(lines, path), what, todo) for path, what, todo in found), key=itemgetter(0))
-    return [Problem(f"{where}:{line}", what, todo) for line, what, todo in placed]
+    return placed([*_faults(standards)], text, where)
 
 
 def _faults(standards: Standards) -> Found:
@@ -202,7 +195,7 @@ def against_contract(
     """Where a contract falls short of the standards, by its lines; [] where it does not."""
     found = [*_asked(standards, contract), *_protocol(standards.protocol, contract)]
     found += [*_teacher(standards, contract), *_bars(standards, contract)]
-    return _placed(found, text, where)
+    return placed(found, text, where)
 
 
 HOUSE = "the team's standards: spiritsafe standards show"

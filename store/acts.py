@@ -77,7 +77,7 @@ class CloseRun(Act, frozen=True):
 class GiveVerdict(Act, frozen=True):
     """What a reviewer said of a sample, a pair or a disagreement, and what exactly was on the screen."""
 
-    queue: str  # audit | adjudicate | duplicates | disagreements
+    queue: str  # audit | adjudicate | duplicates | semantic | disagreements
     subject: str
     verdict: str
     reason: int | None = None
@@ -211,6 +211,7 @@ VERDICTS: dict[str, frozenset[str]] = {
     "audit": frozenset({"ok", "bad", "unsure"}),
     "adjudicate": frozenset({"ok", "bad", "escalate"}),
     "duplicates": frozenset({"keep", "choose", "distinct"}),
+    "semantic": frozenset({"both", "distinct", "bad"}),
     "disagreements": frozenset({"left", "right", "both", "neither"}),
 }
 

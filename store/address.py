@@ -82,6 +82,11 @@ def text_path(store: Path) -> Path:
     return store.with_name(f".{store.name}.text")
 
 
+def near_path(store: Path) -> Path:
+    """The folder of near-duplicate indexes: no evidence either."""
+    return store.with_name(f".{store.name}.near")
+
+
 def lock_path(store: Path) -> Path:
     """The lock that keeps a second hub out."""
     return store.with_name(store.name + ".lock")

@@ -107,6 +107,7 @@ class Given:
     output_key: int
     text: str
     latency_us: int | None
+    cost_nano: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +275,13 @@ class MetadataKey:
     """A key of arrival metadata (among the first arrivals: for completion, not for counting)."""
 
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class RowOfFile:
+    """A row of a file that became an arrival, counted from 1."""
+
+    file_row: int
 
 
 @dataclass(frozen=True, slots=True)

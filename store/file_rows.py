@@ -79,7 +79,8 @@ class RowFile:
             if number == 1:
                 line = self._without_bom(line)
             if len(line) > MAX_LINE:
-                raise InputError(TOO_LONG, where=self.where(number))
+                todo = "One text of that size is no sample: cut it, or leave the row out."
+                raise InputError(TOO_LONG, where=self.where(number), todo=todo)
             self.volume += len(line)
             if not number & 63:
                 self.bytes_read = raw.tell()

@@ -172,6 +172,11 @@ class _Compiler:
         raise GrammarError(f"{to_text(expr)!r} is a condition, not a value")
 
     def call(self, expr: Call) -> Piece:
+        if expr.function not in FUNCTION_SQL:
+            todo = (
+                "As metadata at import: --derive 'lang = language(prompt)'. The column script needs nothing."
+            )
+            raise GrammarError(f"{expr.function}() cannot be told here", todo=todo)
         takes, gives = FUNCTIONS[expr.function]
         args = []
         for kind, arg in zip(takes, expr.args, strict=True):

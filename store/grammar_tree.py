@@ -125,6 +125,7 @@ FUNCTIONS: dict[str, tuple[tuple[str, ...], str]] = {
     "len": (("text",), "number"),  # Unicode code points
     "words": (("text",), "number"),  # runs without blank, tab or line end
     "lower": (("text",), "text"),
+    "language": (("text",), "text"),  # ISO 639-1; in a column derived at import only, as no SQL can tell it
     "count": (("text", "pattern"), "number"),  # occurrences that do not overlap
     "number": (("number",), "number"),  # a text read as a number; missing where it is none
     "abs": (("number",), "number"),

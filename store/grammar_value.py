@@ -27,6 +27,7 @@ from store.grammar_tree import (
     Word,
     is_condition,
 )
+from store.language import language_of
 
 # A text that is a number, in both twins. Bounded, so that what matches is always a finite double (DuckDB's own
 # cast takes blanks, underscores and "nan" too).
@@ -285,6 +286,7 @@ FUNCTION_VALUE: dict[str, Callable[..., Value]] = {
     "len": lambda text: float(len(text)),
     "words": lambda text: float(len(_BLANKS.findall(text))),
     "lower": _lower,
+    "language": language_of,
     "count": lambda text, part: float(text.count(part)),
     "number": lambda value: value,
     "abs": abs,

@@ -91,14 +91,14 @@ def read_batches(
     first_output_seq: int = 0,
     rows: int = BATCH_ROWS,
     on_reject: Callable[[InputError], None] | None = None,
-    skip: Callable[[Arrival], bool] | None = None,
+    skip: Callable[[int, Arrival], bool] | None = None,
     name: str = "",
     identity: str | None = None,
 ) -> Iterator[Parsed]:
     """The file's batches of at most ``rows`` rows, in file order; a file without rows gives none.
 
     ``name`` stands in places instead of the file's own; ``identity`` is its ``file_id`` where that is known. Of what
-    ``skip`` says yes to, neither the arrival nor its outputs come.
+    ``skip`` (told the row's number, too) says yes to, neither the arrival nor its outputs come.
     Raises InputError at the first bad row, or hands it to ``on_reject`` and goes on (so that a batch may be empty);
     a file that cannot be read any further always raises. An output's ``arrival_key`` is that of its own row.
     """
@@ -117,7 +117,7 @@ def read_batches(
                 raise
             on_reject(failure)
         else:
-            if skip is None or not skip(arrival):
+            if skip is None or not skip(number, arrival):
                 add(number, arrival, answers)
         if seen - given == rows or file.volume >= until:
             yield Parsed(*into.tables(), file.bytes_read, seen)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from duckdb import DuckDBPyConnection
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 # Rows of a row group or more bypass the log, so it holds acts and small appends. A checkpoint stalls acts while it
 # writes: 10 to 30 ms for what these leave. And so a log is never long to replay after a crash.
 CHECKPOINT_THRESHOLD = "8MB"

@@ -19,6 +19,7 @@ from store.errors import InputError, RoleError, WireError
 from store.ledger import verify_chain
 from store.queue_letters import letter
 from store.queue_operations import QUEUE_OPERATIONS, refuse_while_blind
+from store.queue_pairs import PAIR_OPERATIONS
 from store.review_operations import REVIEW_OPERATIONS
 from store.rows import one_row, one_value
 from store.session import Bulk, Session
@@ -33,7 +34,10 @@ JUDGING = ("verdict", "adjudicate")
 TELLING = frozenset(
     {
         "acts",
+        "answer_sizes",
         "answers",
+        "answers_at",
+        "answers_between",
         "bulk_copies",
         "candidates",
         "change_counts",
@@ -218,6 +222,7 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "backup": backup,
     "stop": stop,
     **QUEUE_OPERATIONS,
+    **PAIR_OPERATIONS,
     **REVIEW_OPERATIONS,
 }
 

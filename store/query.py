@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 import msgspec
 
-from store import grammar, records
+from store import grammar, records, script
 from store.errors import InputError, RuleError
 from store.faults import gave_up, is_damage
 from store.grammar import Column
@@ -214,7 +214,7 @@ def arrival_columns(prefix: str) -> dict[str, Column]:
         for name, column in (
             ("prompt", "text"), ("text", "text"), ("reference", "reference"), ("split", "split"), ("source", "source"),
         )
-    }  # fmt: skip
+    } | {script.NAME: script.column(f"{prefix}.text")}  # fmt: skip
 
 
 def slice_counts(

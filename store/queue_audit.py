@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from store.difficulty import OF_OUTPUT
 from store.grammar import Column
 from store.queue_kind import (
     HEAD,
@@ -90,7 +91,10 @@ KIND = Kind(
     values=lambda view: [view.spec.project, view.spec.model],
     order="o.output_key",
     subject="o.output_id",
-    columns=PROMPT | MINE | {"output": Column("o.text", "text"), "tokens": Column("o.tokens_out", "number")},
+    columns=PROMPT
+    | MINE
+    | OF_OUTPUT
+    | {"output": Column("o.text", "text"), "tokens": Column("o.tokens_out", "number")},
     open_columns={
         "source": Column("a.source", "text"),
         "latency_ms": Column("o.latency_us / 1000.0", "number"),

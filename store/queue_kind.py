@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from store import script
 from store.canonical import canonical_text
 from store.grammar import Column
 from store.places import Rows, fetched
@@ -39,7 +40,7 @@ class QueueSpec(msgspec.Struct, frozen=True):
     model: str = ""  # audit: whose outputs; disagreements: the student
     teacher: str = ""  # disagreements
     metric: str = ""  # disagreements
-    run_id: str = ""  # duplicates, disagreements: which run
+    run_id: str = ""  # duplicates, semantic, disagreements: which run
     plan: str = ""  # audit, adjudicate: the run id of an audit plan, whose draw is shown in its order
     everyone: bool = False  # audit by plan: also what is assigned to others
     similar: str = ""  # audit: a text; what is most like it, nearest first
@@ -117,6 +118,7 @@ PROMPT = {
     "text": Column("a.text", "text"),
     "reference": Column("a.reference", "text"),
     "split": Column("a.split", "text"),
+    script.NAME: script.column("a.text"),
 }
 
 

@@ -13,6 +13,7 @@ from store import (
     queue_duplicates,
     queue_ledger,
     queue_plan,
+    queue_semantic,
     queue_similar,
 )
 from store.errors import InputError
@@ -24,6 +25,7 @@ KINDS: dict[str, Kind] = {
     "disagreements": queue_disagreements.KIND,
     "duplicates": queue_duplicates.KIND,
     "ledger": queue_ledger.KIND,
+    "semantic": queue_semantic.KIND,
 }
 
 

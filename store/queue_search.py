@@ -34,6 +34,7 @@ INDEXED = ("audit", "adjudicate", "disagreements")
 GROUPS: dict[str, tuple[tuple[int, ...], ...]] = {
     "disagreements": ((0, 1), (0, 2)),
     "duplicates": ((0,), (1,), (2,), (3,)),
+    "semantic": ((0,), (1,), (2,), (3,)),
 }
 
 Way = Callable[["DuckDBPyConnection", int, int, bool], int | None]  # first (True) or last in low … high - 1

@@ -28,6 +28,7 @@ from store.answers import (
     OutputRow,
     PairVerdict,
     Project,
+    RowOfFile,
     Run,
     ScoreRow,
     SetRow,
@@ -40,7 +41,9 @@ from store.answers_audit import Conflicts, Drawn, MetadataValue, Pattern, Plan, 
 from store.question import Question
 from store.read_audit import CONFLICTS, DRAWN, METADATA_VALUES, PATTERNS, PLANS, REVIEWERS, SLICES
 from store.read_dataset import QUESTIONS as OF_DATASETS
+from store.read_near import QUESTIONS as OF_NEAR
 from store.read_proof import ACTS, BULK_COPIES, EVENTS, ORPHANS, STORED
+from store.read_semantic import QUESTIONS as OF_MEANING
 from store.read_standards import QUESTIONS as OF_STANDARDS
 
 # The questions, and the records that answer them: one import for those who ask.
@@ -98,6 +101,7 @@ __all__ = [  # noqa: RUF022 - records, then questions
     "SET_MEMBERS",
     "SCORES",
     "FILES",
+    "ROWS_OF_FILE",
     "VERDICTS",
     "PAIR_VERDICTS",
     "TALLIES",
@@ -172,14 +176,14 @@ _CHECKS_NOW = """
 GIVEN = Question(
     "given",
     Given,
-    "select o.prompt_id, o.output_key, o.text, o.latency_us from outputs o join arrival a using (arrival_key)"
+    "select o.prompt_id, o.output_key, o.text, o.latency_us, o.cost_nano from outputs o join arrival a using (arrival_key)"
     " where o.project = $project and o.model = $model and o.sample_index = 0 and ($split is null or a.split = $split)"
     " order by o.output_key",
 )
 SCORED = Question(
     "scored",
     Given,
-    "select o.prompt_id, o.output_key, o.text, o.latency_us from scores s"
+    "select o.prompt_id, o.output_key, o.text, o.latency_us, o.cost_nano from scores s"
     " join output o on o.output_key = s.output_key and o.model = s.model and o.prompt_id = s.prompt_id"
     " where s.project = $project and s.run_id = $run_id and s.model = $model order by s.score_key",
 )
@@ -268,6 +272,11 @@ DECISIONS = Question(
     "select seq, at_us, concat_ws('/', actor, claimed), outcome, rationale, record_sha256, record from decision"
     " where project = $project order by seq",
 )
+ROWS_OF_FILE = Question(
+    "rows_of_file",
+    RowOfFile,
+    "select file_row from arrivals where project = $project and file_id = $file_id order by file_row",
+)
 METADATA_KEYS = Question(
     "metadata_keys",
     MetadataKey,
@@ -284,6 +293,6 @@ QUESTIONS: dict[str, Question[object]] = {
         PROJECTS, RUNS, MODELS, CONTRACTS, COUNTS, ARRIVALS, OUTPUTS, GIVEN, SCORED, CHECKS, CHECK_COUNTS, EDGES, CLUSTER_MEMBERS,
         BUCKETS, SET_MEMBERS, SCORES, FILES, VERDICTS, PAIR_VERDICTS, TALLIES, TRIAGE, DECISIONS, METADATA_KEYS, EVENTS, STORED,
         ORPHANS, HEAD, ACTS, BULK_COPIES, PLANS, DRAWN, PATTERNS, REVIEWERS, SLICES,
-        METADATA_VALUES, CONFLICTS, *OF_DATASETS, *OF_STANDARDS,
+        METADATA_VALUES, CONFLICTS, ROWS_OF_FILE, *OF_DATASETS, *OF_NEAR, *OF_STANDARDS, *OF_MEANING,
     )
 }  # fmt: skip

@@ -93,14 +93,14 @@ class Since:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Two answers to one prompt of which a reviewer called one better."""
+    """Two answers to one prompt of which reviewers called one better, or one ok and the other bad (all who read it)."""
 
     subject: str
     actor: str
     prompt_id: str
     prompt: str
     messages: str | None
-    chosen: str
+    chosen: str  # its text
     rejected: str
 
 
@@ -153,6 +153,15 @@ class BucketWaiver:
     reason: str
     actor: str
     at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Whether an output is in a dataset version, and if not which rules spoke against it ("": it was no candidate)."""
+
+    output_id: str
+    included: bool
+    rules: str
 
 
 CANDIDATES = Question(
@@ -215,10 +224,19 @@ PREFERENCES = Question(
         where v.project = $project and v.queue = 'disagreements' and v.verdict in ('left', 'right')),
     texts as (
         select output_id, any_value(prompt_id) as prompt_id, any_value(text) as text, min(arrival_key) as arrival_key
-        from outputs where project = $project group by output_id)
+        from outputs where project = $project group by output_id),
+    audited as (
+        select subject, min(actor) as actor, max(seq) as seq, bool_and(verdict = 'ok') as ok, bool_and(verdict = 'bad') as bad
+        from reading where project = $project and queue = 'audit' and verdict in ('ok', 'bad')
+        group by subject),
+    pairs as (
+        select subject, actor, seq, chosen, rejected from said union all
+        select g.subject, g.actor, greatest(g.seq, b.seq), g.subject, b.subject
+        from audited g join texts t on t.output_id = g.subject
+        join texts o on o.prompt_id = t.prompt_id join audited b on b.subject = o.output_id where g.ok and b.bad)
     select s.subject, s.actor, c.prompt_id, a.text, a.messages, c.text, r.text
-    from said s join texts c on c.output_id = s.chosen join texts r on r.output_id = s.rejected
-    join arrival a on a.arrival_key = c.arrival_key where c.text <> r.text order by s.seq""",
+    from pairs s join texts c on c.output_id = s.chosen join texts r on r.output_id = s.rejected
+    join arrival a on a.arrival_key = c.arrival_key where c.text <> r.text order by s.seq, s.chosen, s.rejected""",
 )
 # Every distinct prompt once, by its first arrival.
 PROMPTS = Question(
@@ -261,7 +279,19 @@ WAIVERS = Question(
     BucketWaiver,
     "select predicate, reason, actor, at_us from bucket_waiver where project = $project order by seq",
 )
+STANDINGS = Question(
+    "standings",
+    Standing,
+    """with asked as (select unnest($subjects::varchar[]) as output_id),
+    inside as (select distinct output_id from set_members where project = $project and run_id = $run_id
+        and output_id in (select output_id from asked)),
+    against as (select output_id, string_agg(distinct rule, ', ' order by rule) as rules from drops
+        where project = $project and run_id = $run_id and output_id in (select output_id from asked) group by output_id)
+    select output_id, i.output_id is not null, coalesce(rules, '') from asked
+    left join inside i using (output_id) left join against using (output_id)""",
+)
 QUESTIONS = (
+    STANDINGS,
     PROMPTS, ANSWERS, FAILURES, POOL, REQUESTS, WAIVERS,
     CANDIDATES, CONFIDENCES, DROP_COUNTS, DROPS, CHANGE_COUNTS, CHANGES, SAMPLES, SINCE, PREFERENCES,
 )  # fmt: skip

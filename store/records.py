@@ -108,8 +108,24 @@ class Edge:
     right_id: str
     jaccard: float
     containment: float
-    kind: str  # exact | surface | truncation | words
+    kind: str  # exact | surface | slot | truncation | words
     spans: str  # JSON [[left_start, left_end, right_start, right_end], …] of matched code points
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A pair that a model finds alike in meaning: verified by nobody, so nothing is left out because of it."""
+
+    run_no: int
+    suggestion_key: int
+    field: str  # prompt | output
+    left_key: int  # the older one
+    right_key: int
+    left_id: str
+    right_id: str
+    cosine: float
+    near: bool  # known already: the same text, or a verified near-duplicate
+    leak: bool  # one stands in the test split, the other does not
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +231,7 @@ class Verdict:
     project: str
     actor: str
     at_us: int
-    queue: str  # audit | adjudicate | duplicates | disagreements
+    queue: str  # audit | adjudicate | duplicates | semantic | disagreements
     subject: str  # output_id, edge subject or disagreement subject
     verdict: str
     reason: int | None
@@ -232,6 +248,7 @@ ARTIFACTS: dict[str, type] = {
     "score": Score,
     "edge": Edge,
     "cluster_member": ClusterMember,
+    "suggestion": Suggestion,
     "bucket": Bucket,
     "set_member": SetMember,
     "draw": Draw,

@@ -12,6 +12,7 @@ ROOMS: dict[str, str] = {
     "home": "console.screens.home:Home",
     "audit": "console.screens.audit:Audit",
     "duplicates": "console.screens.duplicates:Duplicates",
+    "semantic": "console.screens.semantic:Semantic",
     "coverage": "console.screens.coverage:Coverage",
     "evaluation": "console.screens.evaluation:Evaluation",
     "disagreements": "console.screens.disagreements:Disagreements",

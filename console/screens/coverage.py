@@ -1,43 +1,56 @@
-"""``gc``: the newest coverage grid, thin and missing buckets first."""
+"""``gc``: the newest coverage grid, thin and missing buckets first, as numbers or as plots."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-import msgspec
-
+from console.coverage_commands import newest_grid_rows
+from console.coverage_words import Columns, Said, about, columns_of, marginals_text
 from console.screens.sheet import Line, Sheet, SheetRoom
 from console.text import fit
-from console.widgets.bars import share
 from console.widgets.detail import Section
-from engine.clean.cover import dimensions_of_run, newest_grid
-from engine.clean.coverage import bucket_state, where_of
+from engine.clean.coverage import Dimension, where_of
+from engine.clean.coverage_report import Row, marginals
 from engine.context import Context
-from engine.statistics import wilson
-from store import read, read_dataset
+from store import read_dataset
 from store.errors import RuleError
-
-ROOMY = 100  # columns from which shares are drawn, too
 
 
 class Coverage(SheetRoom):
-    """Production's share beside ours, bucket by bucket."""
+    """Production's share beside ours and the evaluation set's, bucket by bucket."""
 
     name_: ClassVar[str] = "coverage"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.plots = False
+
     def ask_sheet(self, width: int) -> Sheet:
-        return coverage_sheet(Context(self.home.store, self.home.project), width)
+        return coverage_sheet(Context(self.home.store, self.home.project), width, as_plots=self.plots)
+
+    def action_plots(self) -> None:
+        """``p``: the list as plots of shares, and as numbers again."""
+        self.plots = not self.plots
+        self.enter()
+
+    def action_open(self) -> None:
+        """Enter: the bucket's plots where there is no room beside the list; from there, and beside it, its samples."""
+        if not self.has_class("wide") and not self.has_class("opened"):
+            self.open_detail()
+            self.show_detail()
+        elif (row := self.current) is not None and row.opens is not None:
+            name, wanted = row.opens
+            self.home.goto(name, **wanted)
 
     def _bucket(self) -> str:
         """The filter that finds the bucket under the cursor, "" where there is none."""
         row = self.current
-        return str(row.opens[1]["filter"]) if row is not None and row.opens is not None else ""
+        return row.about[0] if row is not None and row.about else ""
 
     def action_request(self) -> None:
         """``+``: how many samples of this bucket there shall be."""
-        where, home = self._bucket(), self.home
+        where, home, row = self._bucket(), self.home, self.current
 
         def asked(text: str) -> None:
             if not text.strip().isdigit():
@@ -48,8 +61,8 @@ class Coverage(SheetRoom):
                 lambda: home.store.act("samples.request", home.project, payload), lambda _: self.enter()
             )
 
-        if where:
-            self.ask("samples wanted in this bucket, 0 takes it back:", asked)
+        if where and row is not None:
+            self.ask(f"samples wanted in this bucket{row.about[1]}, 0 takes it back:", asked)
 
     def action_waive(self) -> None:
         """``w``: this bucket may stay as it is."""
@@ -63,100 +76,55 @@ class Coverage(SheetRoom):
             self.ask("may stay thin because (empty takes it back):", said, draft=f"waive/{where}")
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What people said of buckets: samples asked for and waivers, by the filter that finds the bucket."""
-
-    samples: dict[str, int]
-    waived: dict[str, str]
-
-
-def asked_of(context: Context) -> Asked:
+def said_of(context: Context) -> Said:
     """Requests and waivers in force."""
     requests = context.store.ask(read_dataset.REQUESTS, project=context.project)
     waivers = context.store.ask(read_dataset.WAIVERS, project=context.project)
-    return Asked(
+    return Said(
         {r.predicate: r.samples for r in requests},
         {w.predicate: f"{w.reason} ({w.actor})" for w in waivers},
     )
 
 
-def coverage_sheet(context: Context, width: int) -> Sheet:
+def coverage_sheet(context: Context, width: int, *, as_plots: bool = False) -> Sheet:
     """The grid as a sheet. Raises RuleError where nothing was covered yet."""
-    newest = newest_grid(context)
-    if newest is None:
+    found = newest_grid_rows(context)
+    if found is None:
         raise RuleError(
             "nothing was covered yet", todo="spiritsafe coverage --by 'len(prompt): 0, 80, 200' --by channel"
         )
-    rows = context.store.ask(read.BUCKETS, project=context.project, run_no=newest.run_no)
-    cells = [(msgspec.json.decode(b.cell), b) for b in rows]
-    wide = width >= ROOMY
-    size = max([len(" · ".join(map(str, c.values()))) for c, _ in cells] + [6])
-    size = min(size, max(12, width - (66 if wide else 50)))
-    shape = Shape(
-        size,
-        wide,
-        sum(b.have for b in rows),
-        sum(b.production for b in rows),
-        sum(b.evaluation for b in rows),
+    newest, rows, dimensions = found
+    said, columns = said_of(context), columns_of(rows, width, plots=as_plots)
+    values = marginals([row.cell for row in rows], dimensions)
+    plots = Section(
+        "plots", marginals_text(values, 80), layout=lambda width: (marginals_text(values, width), ())
     )
-    said, dimensions = asked_of(context), dimensions_of_run(context, newest)
-    lines = [_line(cell, b, shape, said, where_of(cell, dimensions)) for cell, b in cells]
-    states = Counter(row.mark for row in lines)
+    lines = [_line(row, columns, said, dimensions, plots) for row in rows]
+    states = Counter(row.state for row in rows)
     of = " (dataset)" if newest.stage == "dataset" else ""
     header = (
-        f"coverage by {' × '.join(cells[0][0]) if cells else ''} · run {newest.run_no}{of} · {states['!']:,} missing,"
-        f" {states['-']:,} thin of {len(rows):,} · {context.project}"
+        f"coverage by {' × '.join(d.expression for d in dimensions)} · run {newest.run_no}{of} ·"
+        f" {states['missing']:,} missing, {states['thin']:,} thin of {len(rows):,} · {context.project}"
     )
-    titles = f"{'bucket':<{size}} {'state':<8}{'have':>6}{'clean':>6}{'prod':>6}{'eval':>6}   ours   prod{'   eval' if wide else ''}"
-    return Sheet(header, titles, lines)
+    return Sheet(header, columns.titles(), lines)
 
 
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """How wide bucket names are, and the sums that shares are of."""
+def _line(
+    row: Row,
+    columns: Columns,
+    said: Said,
+    dimensions: tuple[Dimension, ...],
+    plotted: Section,
+) -> Line:
+    """One bucket: its line, and beside it its bars, and the plots of the dimensions."""
+    where = where_of(dict(row.cell.cell), dimensions)
 
-    size: int
-    wide: bool
-    have: int
-    production: int
-    evaluation: int
+    def told(width: int) -> tuple[str, tuple[Any, ...]]:
+        return about(row, where, said, width), ()
 
-
-def _line(cell: dict[str, str], b: read.BucketRow, shape: Shape, said: Asked, where: str) -> Line:
-    """One bucket: counts, our share beside production's and the evaluation set's, each with its interval beside it."""
-    shares = [
-        n / all_ if all_ else 0.0
-        for n, all_ in (
-            (b.have, shape.have),
-            (b.production, shape.production),
-            (b.evaluation, shape.evaluation),
-        )
-    ]
-    ours, theirs, _ = shares
-    state = bucket_state(b.have, b.clean, b.production, b.target, shares=(ours, theirs))
-    word = "waived" if where in said.waived and state != "ok" else state
-    text = f"{fit(' · '.join(map(str, cell.values())), shape.size)} {word:<8}{b.have:>6,}{b.clean:>6,}"
-    text += f"{b.production:>6,}{b.evaluation:>6,} " + " ".join(
-        f"{one:>6.1%}" for one in (shares if shape.wide else shares[:2])
+    sections = (Section("bucket", about(row, where, said, 80), layout=told), plotted)
+    goal = f" (target {row.cell.target:,})" if row.cell.target else ""
+    text = columns.line(row, said.word(row, where))
+    return Line(
+        fit(text, columns.width), said.mark(row, where), sections, ("audit", {"filter": where}), (where, goal)
     )
-    text += f" {share(ours, 8)}" if shape.wide else ""
-    about = "\n".join(f"{k} = {v}" for k, v in cell.items())
-    lines = [about, "", f"have {b.have:,}, clean {b.clean:,}, target {b.target:,}"]
-    for name, n, all_ in (
-        ("ours", b.have, shape.have),
-        ("production", b.production, shape.production),
-        ("evaluation", b.evaluation, shape.evaluation),
-    ):
-        low, high = wilson(n, all_) if all_ else (0.0, 0.0)
-        lines.append(
-            f"{name:<11}{n:,} of {all_:,}" + (f": {n / all_:.1%} ({low:.1%} to {high:.1%})" if all_ else "")
-        )
-    if where in said.samples:
-        lines.append(f"asked for   {said.samples[where]:,} samples: spiritsafe generate --requests")
-    if where in said.waived:
-        lines.append(f"waived      {said.waived[where]}")
-    lines += ["", f"filter      {where}"]
-    mark = " " if word == "waived" else {"missing": "!", "thin": "-", "ok": " "}[state]
-    mark = "+" if where in said.samples and mark != " " else mark
-    return Line(text, mark, (Section("bucket", "\n".join(lines)),), ("audit", {"filter": where}))

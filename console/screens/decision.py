@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,12 +14,18 @@ from console.standings import percent, span
 from console.text import counted
 from console.widgets.detail import Section
 from engine.context import Context
+from engine.decide_standards import asked_to_ship
 from store import read
 from store.errors import RuleError
 
+ITEM = 40  # characters of a checklist's item before the line that answers it
+
 
 class Decision(SheetRoom):
-    """Gate, audit, triage, hashes; ``:ship``, ``:iterate``, ``:kill`` in three steps on purpose."""
+    """Gate, checklist, audit, triage, hashes; ``:ship``, ``:iterate``, ``:kill`` in three steps on purpose.
+
+    Answers to the review checklist are drafts of this person until a decision carries them.
+    """
 
     name_: ClassVar[str] = "decision"
 
@@ -28,7 +35,7 @@ class Decision(SheetRoom):
             self.call_later(self._rationale, outcome)
 
     def ask_sheet(self, width: int) -> Sheet:
-        return decision_sheet(Context(self.home.store, self.home.project), width)
+        return decision_sheet(Context(self.home.store, self.home.project), width, self.home.state.drafts)
 
     def typed(self, text: str) -> None:
         """The three outcomes are typed here."""
@@ -39,7 +46,13 @@ class Decision(SheetRoom):
             super().typed(text)
 
     def _rationale(self, outcome: str) -> None:
-        short = [row.text.split(":")[0] for row in self.sheet.lines if row.mark in ("!", "?")]
+        ticked = self.home.state.drafts  # more of it than the sheet shows, which is read again meanwhile
+        lacking = [row for row in self.sheet.lines if row.mark in ("!", "?")]
+        lacking = [row for row in lacking if not (row.about and row.about[1] in ticked)]
+        short = [row.text.split(":")[0] for row in lacking]
+        if outcome == "ship" and lacking and all(row.about for row in lacking):
+            self.tell("ship is refused; t answers: " + "; ".join(row.about[0] for row in lacking))
+            return
         if outcome == "ship" and short:
             self.tell(
                 f"ship is refused while {counted(len(short), 'row')} {'does' if len(short) == 1 else 'do'} not pass: "
@@ -70,9 +83,36 @@ class Decision(SheetRoom):
             )
             return
         context = Context(self.home.store, self.home.project)
-        self.home.work(lambda: decide(context, outcome, why), self._decided)
+        drafts, asked = self.home.state.drafts, self._checklist()
+        checked = {item: drafts[key] for item, key in asked.items() if key in drafts}
+        self.home.work(lambda: decide(context, outcome, why, checked=checked), self._decided)
+
+    def _checklist(self) -> dict[str, str]:
+        """Item of the review checklist: the draft that holds its answer."""
+        return {row.about[0]: row.about[1] for row in self.sheet.lines if row.about}
+
+    def action_tick(self) -> None:
+        """``t``: answer the item under the cursor, else the first that is open."""
+        asked, row = self._checklist(), self.current
+        drafts = self.home.state.drafts
+        item = row.about[0] if row is not None and row.about else ""
+        item = item or next((one for one, key in asked.items() if key not in drafts), "")
+        if not item:
+            self.tell(
+                "the review checklist is answered" if asked else "no standards ask for a review checklist"
+            )
+            return
+        label = item if len(item) <= ITEM else f"{item[: ITEM - 1]}…"
+        self.ask(f"{label} — found:", lambda said: self._tick(asked[item], said), drafts.get(asked[item], ""))
+
+    def _tick(self, key: str, said: str) -> None:
+        self.home.note_draft(key, said.strip())
+        self.enter()
+        self.tell("ticked; it goes on record with the decision" if said.strip() else "open again")
 
     def _decided(self, record: dict[str, Any]) -> None:
+        for key in self._checklist().values():
+            self.home.note_draft(key, "")
         self.enter()
         self.tell(f"decided: {record['outcome']}, record {record['sha256'][:16]}; E exports it")
 
@@ -87,8 +127,8 @@ class Decision(SheetRoom):
         )
 
 
-def decision_sheet(context: Context, width: int) -> Sheet:
-    """What a decision rests on, as a sheet; what is missing says how to get it."""
+def decision_sheet(context: Context, width: int, drafts: Mapping[str, str] | None = None) -> Sheet:
+    """What a decision rests on, as a sheet; what is missing says how to get it. ``drafts``: answers to a checklist."""
     del width
     decisions = context.store.ask(read.DECISIONS, project=context.project)
     lines = []
@@ -101,7 +141,7 @@ def decision_sheet(context: Context, width: int) -> Sheet:
                 (_record_section(record),),
             )
         )
-    lines += _evidence_lines(context)
+    lines += _evidence_lines(context, drafts or {})
     said = f"{decisions[-1].outcome} on record" if decisions else "none on record yet"
     header = f"decision · {said} · {context.project}"
     return Sheet(header, "type :ship, :iterate or :kill; then why, then the project's name", lines)
@@ -153,7 +193,29 @@ def gate_text(row: dict[str, Any]) -> str:
     return f"{bar_name(row)}:{kind} bar {row['bar']}, bound {rounded(bound_of(row))}, n {row['n']:,}"
 
 
-def _evidence_lines(context: Context) -> list[Line]:
+def _standards_lines(context: Context, found: dict[str, Any], drafts: Mapping[str, str]) -> list[Line]:
+    """What the team's standards ask before it ships: each item of the checklist, names, and what falls short."""
+    asked = asked_to_ship(context, found)
+    if asked is None:
+        return []
+    lines = []
+    for item in asked.checklist:
+        key = f"{context.project}/decision/checked/{asked.subject}/{item}"
+        answer = drafts.get(key, "")
+        text = f"{'checklist':<12} {item}" + (f": {answer}" if answer else "")
+        about = f"{item}\n\n{answer or 'open: t answers it'}"
+        lines.append(
+            Line(text, "✓" if answer else "?", (Section("review checklist", about),), about=(item, key))
+        )
+    if asked.signatures:
+        names = ", ".join(asked.signed) or "spiritsafe sign ship"
+        text = f"{'signatures':<12} {len(asked.signed)} of {asked.signatures} to ship: {names}"
+        lines.append(Line(text, "✓" if len(asked.signed) >= asked.signatures else "!"))
+    lines += [Line(f"{'standards':<12} {what}", "!") for what in asked.short]
+    return lines or [Line(f"{'standards':<12} version {asked.version}: met", "✓")]
+
+
+def _evidence_lines(context: Context, drafts: Mapping[str, str]) -> list[Line]:
     from engine.record import evidence, newest
 
     try:
@@ -177,6 +239,7 @@ def _evidence_lines(context: Context) -> list[Line]:
             "✓" if p["holds"] else "!",
         )
     )
+    lines += _standards_lines(context, found, drafts)
     audit = found["audit"]
     lines.append(
         Line(

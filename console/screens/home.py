@@ -7,16 +7,19 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from textual.timer import Timer
 
+from console.meaning import found_line
 from console.screens.sheet import Line, Sheet, SheetRoom
 from console.standings import percent
 from console.text import counted
 from console.widgets.bars import progress
 from console.widgets.detail import Section
 from engine.context import Closed, Context
+from engine.do_nothing import Ended, ended
 from engine.stages import STAGES, Stage
 from store import read
 from store.errors import RuleError
@@ -171,16 +174,34 @@ def run_sheet(context: Context, jobs: dict[str, dict[str, Any]], width: int) -> 
     have |= {"arrivals"} if counts.arrivals else set()
     have |= {"outputs"} if counts.outputs else set()
     retrospective = context.retrospective()
-    following = next_stage(have, retrospective=retrospective)
-    lines = [Line(f"{'contract':<12} {contract}", "✓" if locked else "→", (Section("contract", contract),))]
+    taken = ended(context)
+    over = taken is not None and not taken.went_on
+    following = "" if over else next_stage(have, retrospective=retrospective)
+    lines = [_ended_line(taken)] if taken is not None else []
+    lines.append(
+        Line(f"{'contract':<12} {contract}", "✓" if locked else "→", (Section("contract", contract),))
+    )
     lines += [_stage_line(stage, runs, have, following) for stage in STAGES.values()]
     lines += [_job_line(name, state) for name, state in jobs.items()]
     header = (
-        f"{context.project}{' (retrospective)' if retrospective else ''} · {verdicts_said(context)}"
+        f"{context.project}{' (retrospective)' if retrospective else ''}{' · ended' if over else ''}"
+        f" · {verdicts_said(context)}"
         f" · {counted(counts.arrivals, 'arrival')} · {counted(counts.prompts, 'prompt')}"
         f" · {counted(counts.outputs, 'output')}"
     )
     return Sheet(header, f"{'stage':<12} state", lines)
+
+
+def _ended_line(taken: Ended) -> Line:
+    """That a baseline was taken instead of a student, by whom, and whether somebody went on since."""
+    text = f"ENDED by {taken.by}: {taken.baseline} taken; generate asks a reason to go on"
+    about = f"{taken.by} took the baseline {taken.baseline}:\n{taken.rationale}\n\n"
+    if taken.went_on:
+        text = f"gone on by {taken.went_on} after {taken.baseline} was taken"
+        about += f"{taken.went_on} went on all the same:\n{taken.reason}"
+    else:
+        about += 'To go on all the same: spiritsafe generate --reason "…"'
+    return Line(f"{'outcome':<12} {text}", "·" if taken.went_on else "■", (Section("outcome", about),))
 
 
 def verdicts_said(context: Context) -> str:
@@ -194,6 +215,7 @@ def next_stage(have: set[str], *, retrospective: bool) -> str:
     """The first stage that is not done, can be, and makes sense: a retrospective project imports what others
     generate and train. Empty where the contract comes first, or all is done."""
     imported = {"generate", "train"} if retrospective else set()
+    imported |= {stage.name for stage in STAGES.values() if stage.optional}
     for stage in STAGES.values():
         if stage.name in have or stage.name in imported:
             continue
@@ -235,17 +257,30 @@ def _job_line(name: str, state: dict[str, Any]) -> Line:
     return Line(f"{'job':<12} {name.split('/')[1]} {bar} {state.get('what', '')}{eta}", "▸")
 
 
+# What a stage found, of those that say it plainly.
+SAID: dict[str, Callable[[dict[str, Any]], str]] = {
+    "semantic": found_line,
+    "coverage": lambda r: f"{counted(r['buckets'], 'bucket')}, {r['thin']:,} thin, {r['missing']:,} missing",
+    "dataset": lambda r: (
+        f"version {r['version']}: {counted(r['samples'], 'sample')}, {r['dataset_sha256'][:12]}"
+    ),
+    "train": lambda r: f"{r['model']} on {counted(r['samples'], 'sample')}",
+}
+
+
 def said(stage: Stage, run: Closed, times: int) -> str:
     """What the newest run of a stage found, in a line."""
     r = run.result
     again = f" (run {times} times)" if times > 1 else ""
+    if stage.name in SAID:
+        return SAID[stage.name](r) + again
     match stage.name:
         case "import":
             text = f"{counted(r['arrivals'], 'arrival')}, {counted(r['outputs'], 'output')}"
         case "evaluation":
             text = f"{counted(r['prompts'], 'prompt')} frozen, {r['set_sha256'][:12]}"
         case "baselines":
-            text = f"{r['model']}: {r['count']:,} of {r['of']:,}"
+            text = baselines_said(r)
         case "generate":
             text = f"{counted(r.get('answered', r.get('outputs', 0)), 'answer')}"
         case "check":
@@ -256,12 +291,6 @@ def said(stage: Stage, run: Closed, times: int) -> str:
                 f"{counted(f['pairs'], f'{name} pair')} in {counted(f['clusters'], 'group')}"
                 for name, f in r.items()
             )
-        case "coverage":
-            text = f"{counted(r['buckets'], 'bucket')}, {r['thin']:,} thin, {r['missing']:,} missing"
-        case "dataset":
-            text = f"version {r['version']}: {counted(r['samples'], 'sample')}, {r['dataset_sha256'][:12]}"
-        case "train":
-            text = f"{r['model']} on {counted(r['samples'], 'sample')}"
         case "audit":
             allowed = f", at most {counted(r['c'], 'error')}" if "c" in r else ""
             text = f"{r['mode']} plan, gate {percent(float(r['gate']))} %: {r['n']:,} of {r['population']:,}{allowed}"
@@ -274,6 +303,20 @@ def said(stage: Stage, run: Closed, times: int) -> str:
         case _:
             text = f"{r['gate']['judgement']}: {'passes' if r['passes'] else 'does not pass'}"
     return text + again
+
+
+def baselines_said(result: dict[str, Any]) -> str:
+    """How many each baseline got right, best first, and whether one would do.
+
+    >>> baselines_said({"rivals": [{"model": "majority", "right": 100, "n": 200}], "meets": []})
+    'none would do: majority 100 of 200'
+    """
+    if "rivals" not in result:  # answers alone: it was stopped before they were judged
+        return f"{result['model']}: {counted(result['outputs'], 'answer')}"
+    best = sorted(result["rivals"], key=lambda rival: -rival["right"])
+    rights = ", ".join(f"{rival['model']} {rival['right']:,} of {rival['n']:,}" for rival in best)
+    does = f"{', '.join(result['meets'])} would do" if result["meets"] else "none would do"
+    return f"{does}: {rights or 'nobody answered the whole set'}"
 
 
 def sections_of(stage: Stage, done: list[Closed]) -> tuple[Section, ...]:

@@ -19,7 +19,7 @@ DIRECTIONS = ("asc", "desc")
 FIXED: dict[str, tuple[str, ...]] = {
     "split": ("train", "validation", "test"),
     "field": ("prompt", "output"),
-    "edit": ("exact", "surface", "truncation", "words"),
+    "edit": ("exact", "surface", "slot", "truncation", "words"),
 }
 
 

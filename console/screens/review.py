@@ -88,10 +88,15 @@ class Review(LookRoom):
         self._before_judging(payload, found)
         home = self.home
         home.work(
-            lambda: home.store.act(self.act_kind, home.project, payload),
+            lambda: self.commit(payload, found),
             lambda _: self._judged(at, payload, found),
             failed=self._unjudged,
         )
+
+    def commit(self, payload: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+        """Put a verdict on the ledger; in a thread. For rooms whose verdict means more than one act."""
+        del found
+        return self.home.store.act(self.act_kind, self.home.project, payload)
 
     def _seen(self) -> int | None:
         """Which row stood on the screen when the key was pressed, with its detail where one is shown."""

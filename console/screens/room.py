@@ -18,6 +18,7 @@ from textual.widget import Widget
 from console import actions
 from console.screens.asking import Asking
 from console.screens.page import TOUR, Page, Text
+from console.seen_words import seen_page
 from console.selection import named_undone
 from console.themes import THEMES
 from console.widgets.bar import Bar, Header
@@ -174,9 +175,13 @@ class Room(Asking):
         if self.has_class("opened"):
             self.close_detail()
         else:
-            self.add_class("opened")
-            self.remove_class("wide")
-            self.detail.focus()
+            self.open_detail()
+
+    def open_detail(self) -> None:
+        """The detail alone."""
+        self.add_class("opened")
+        self.remove_class("wide")
+        self.detail.focus()
 
     def action_close_detail(self) -> None:
         """Esc, which never leaves a room."""
@@ -262,13 +267,28 @@ class Room(Asking):
         payload = {"choice": choice, "reason": reason, "rejected": options}
         home.work(lambda: home.store.act("why", home.project, payload), lambda _: self.tell("recorded"))
 
+    def action_seen(self) -> None:
+        """``T``: what the student saw of an input that is typed."""
+        self.ask("what did the student see of this input:", self.look_into, draft="seen")
+
+    def look_into(self, text: str, **told: dict[str, Any]) -> None:
+        """The training samples nearest to a text, as a page."""
+        home = self.home
+        if text.strip():
+            self.tell("looking…")
+            home.work(lambda: seen_page(home.context, text, **told), self._found_seen)
+
+    def _found_seen(self, page: str) -> None:
+        self.name_keys()
+        self.show_page(page)
+
     def jump_to(self, position: int) -> None:
         """``:17``"""
         self.pager.jump(position)
 
     def action_palette(self) -> None:
         """``:``"""
-        names = [*actions.PLACES.values(), *actions.OUTCOMES, "project ", "quit", "help", "tour"]
+        names = [*actions.PLACES.values(), *actions.OUTCOMES, "project ", "quit", "help", "tour", "seen "]
         names += [*(f"theme {name}" for name in THEMES), *self.words]
         names += [a.id for a in actions.of_screen(self.name_, self.home.table) if not a.takes_key]
         self.ask(
@@ -306,6 +326,8 @@ class Room(Asking):
                 self.action_help()
             case "tour":
                 self.show_page(TOUR)
+            case "seen":
+                self.look_into(rest) if rest else self.action_seen()
             case "next":
                 self.call_later(self.run_action, "again(1)")
             case _:

@@ -23,6 +23,7 @@ from console.selection import (
     named_bulk,
     payload_of_bulk,
     selection_of,
+    subjects_counted,
     subjects_in,
     too_many,
 )
@@ -253,7 +254,8 @@ class Select(Company):
                 return
             self._judge_all(payload_of_bulk(self.name_, choice, subjects, selection))
 
-        self.ask(f"{choice} on {counted(n, 'sample')} unread, for no audit plan; type {n:,}:", typed)
+        plan = ", for no audit plan" if self.name_ == "audit" else ""
+        self.ask(f"{choice} on {subjects_counted(self.name_, n)} unread{plan}; type {n:,}:", typed)
 
     def _judge_all(self, payload: dict[str, Any]) -> None:
         home = self.home

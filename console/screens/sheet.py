@@ -21,6 +21,7 @@ class Line:
     mark: str = " "
     sections: tuple[Section, ...] = ()
     opens: tuple[str, dict[str, Any]] | None = None  # a room, and what it is entered with
+    about: tuple[str, ...] = ()  # what a key of the room takes from the row
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from console import named_slices
 from console.headless_acts import slice_rows
 from console.screens.look import completions
 from console.screens.queue import Opened
+from console.screens.room import payload_of
 from console.screens.select import Select
 from console.selection import Selection, selection_of
 from console.text import counted, visible
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from console.state import Place
 
 LONGEST = 10_000  # characters of a text that others are to be like
-NO_SLICES = ("duplicates",)  # what their columns say, no other queue understands
+NO_SLICES = ("duplicates", "semantic")  # what their columns say, no other queue understands
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,22 @@ class Similar(Select):
         else:
             text = found["prompt"]["text"] if "prompt" in found else found["texts"][0]
             self._look_for(text, f"{self.name_} row {at + 1:,}")
+
+    def action_seen(self) -> None:
+        """``T``: what the student saw of the sample under the cursor."""
+        at = self.pager.position
+        found = self.details.get(at) if at is not None else None
+        if found is None:
+            super().action_seen()
+        elif self.name_ == "disagreements" and not found["revealed"]:
+            self.tell("judge it first: what the student saw tells which answer is the teacher's")
+        elif "prompt" in found:
+            prompt = found["prompt"]
+            told = prompt.get("metadata") or {}
+            metadata = payload_of(told) if isinstance(told, str) else told
+            self.look_into(prompt["text"], metadata=metadata, known={"reference": prompt["reference"]})
+        else:
+            self.look_into(found["texts"][0])
 
     def _look_for(self, text: str, like: str) -> None:
         self.home.goto("audit", similar=text[:LONGEST], like=like, room=self.name_)

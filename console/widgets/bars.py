@@ -44,6 +44,17 @@ def interval(
     return "".join(line)
 
 
+def whiskered(value: float, low: float, high: float, width: int, *, most: float = 1.0) -> str:
+    """A bar from 0 to ``value`` of ``most`` with its interval over its end, exactly ``width`` cells.
+
+    >>> whiskered(0.5, 0.25, 0.75, 21) + "|"
+    '█████├────■────┤     |'
+    """
+    drawn = interval(value, low, high, width, scale=(0.0, most))
+    full = len(drawn) - len(drawn.lstrip(" "))
+    return "█" * full + drawn[full:]
+
+
 def rate(
     k: int,
     n: int,

@@ -25,7 +25,7 @@ from console.wrapped import Wrapped
 
 View: TypeAlias = Literal["wrapped", "raw", "JSON", "chat"]
 VIEWS: tuple[View, ...] = ("wrapped", "raw", "JSON", "chat")
-Kind: TypeAlias = Literal["unsure", "very unsure", "insert", "delete", "hit"]
+Kind: TypeAlias = Literal["unsure", "very unsure", "insert", "delete", "shared", "hit"]
 Range: TypeAlias = tuple[int, int, Kind]
 
 PLAIN, TITLE = Style(), Style(bold=True)

@@ -49,7 +49,7 @@ class Params:
     by: str = option("", "stratified: expression whose values are the strata, e.g. tier")
     minimum: int = option(0, "stratified: at least so many of each stratum")
     suspicion: str = option(
-        "", "weighted: named column (disagreement, uncertainty, failed_checks) or an expression"
+        "", "weighted: named column (disagreement, uncertainty, failed_checks, held_out) or an expression"
     )
     floor: float = option(draws.FLOOR, "weighted: share of n/N that the least suspicious sample keeps")
     seed: int = option(1, "the same seed draws the same samples")

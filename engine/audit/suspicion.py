@@ -55,6 +55,32 @@ def _uncertainty(logprobs: str | None) -> float:
     return 1.0 - math.fsum(math.exp(min(0.0, float(t["logprob"]))) for t in tokens) / len(tokens)
 
 
+def held_out(context: Context, model: str) -> Scores:
+    """How much more students that never saw the sample believe in another answer than in the model's; 0 where they agree.
+
+    From the newest ``crossfit`` run: its likeliest label's probability less that of what the model says.
+    """
+    scorer = Scorer(context.contract())
+    runs = [r for r in context.runs("crossfit") if r.result["model"] == f"{model}-held-out"]
+    if not runs:
+        raise RuleError(f"no held-out student answered what {model} answered", todo="spiritsafe crossfit")
+    said = {}
+    for row in _outputs(context, runs[-1].result["model"]):  # newest last
+        said[row.prompt_id] = _probabilities(row.logprobs, scorer)
+    found = {}
+    for row in _outputs(context, model):
+        chances = said.get(row.prompt_id, {})
+        found[row.output_id] = max(chances.values(), default=0.0) - chances.get(scorer.stated(row.text), 0.0)
+    return found
+
+
+def _probabilities(logprobs: str | None, scorer: Scorer) -> dict[str, float]:
+    """What a classifier's output says of each of its top answers."""
+    content = msgspec.json.decode(logprobs)["content"] if logprobs else []
+    top = content[0]["top_logprobs"] if content else []
+    return {scorer.stated(t["token"]): math.exp(t["logprob"]) for t in top}
+
+
 def failed_checks(context: Context, model: str) -> Scores:
     """How many automatic checks the output failed."""
     failed: defaultdict[str, int] = defaultdict(int)
@@ -73,6 +99,7 @@ SUSPICIONS: Mapping[str, Callable[[Context, str], Scores]] = {
     "disagreement": disagreement,
     "uncertainty": uncertainty,
     "failed_checks": failed_checks,
+    "held_out": held_out,
 }
 
 

@@ -58,7 +58,8 @@ class Bands:
 class Candidates:
     """Pairs (``left`` < ``right``) that share a band; ``met`` counts a pair once for each band it shares.
 
-    ``flooded`` buckets were too large to be squared; ``untried`` bounds the pairs left out there.
+    ``flooded`` buckets were too large to be squared; ``untried`` bounds the pairs left out there. ``crowded``:
+    texts that found FLOOD_LINKS partners in such buckets, shape (texts,).
     """
 
     left: I64
@@ -66,6 +67,7 @@ class Candidates:
     met: int
     flooded: int
     untried: int
+    crowded: npt.NDArray[np.bool_]
 
 
 def choose_bands(threshold: float, recall: float = 0.995, *, texts: int = 0) -> Bands:
@@ -175,7 +177,24 @@ def candidates(signed: U32, bands: Bands, *, progress: Callable[[int], None] | N
     met = sum(map(len, found))
     pairs = np.unique(np.concatenate(found))
     left, right = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return Candidates(left, right, met, flooded, untried)
+    return Candidates(left, right, met, flooded, untried, partners >= FLOOD_LINKS)
+
+
+def uncrowded(right: I64, crowded: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Which pairs are worth it: a crowded text keeps its FLOOD_LINKS oldest partners.
+
+    ``right``: of the pairs in order of (left, right).
+
+    Else each member of a flood would also meet all that share one of the many small buckets with it.
+    """
+    import numpy as np
+
+    order = np.argsort(right, kind="stable")
+    _, sizes = np.unique(right, return_counts=True)
+    rank = np.empty(len(right), np.int64)
+    rank[order] = _ranks(sizes)
+    kept: npt.NDArray[np.bool_] = ~crowded[right] | (rank < FLOOD_LINKS)
+    return kept
 
 
 def agreement(signed: U32, left: I64, right: I64) -> F64:
@@ -239,6 +258,14 @@ def key_multipliers(rows: int) -> U64:
     at = (at ^ (at >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     at = (at ^ (at >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return (at ^ (at >> np.uint64(31))) | np.uint64(1)
+
+
+def band_keys(signed: U32, bands: Bands) -> U32:
+    """32 bits of each band's key, shape (bands, texts), of signatures of shape (num_perm, texts)."""
+    import numpy as np
+
+    parts = (signed[band * bands.rows : (band + 1) * bands.rows] for band in range(bands.bands))
+    return np.array([_band_key(rows) >> np.uint64(32) for rows in parts], np.uint64).astype(np.uint32)
 
 
 def _band_key(rows: U32) -> U64:

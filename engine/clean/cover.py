@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.clean.coverage import Cell, Dimension, parse_dimension, placed
+import msgspec
+
+from engine.clean.coverage import Cell, Dimension, parse_dimension, placed, restored
+from engine.clean.targets import Target, named, parse_target, refuse_idle, wanted
 from engine.context import Closed, Context
 from engine.contract_records import Contract
 from engine.stages import as_mapping, option
+from store import read
 from store.canonical import canonical_text
 from store.errors import RuleError
 from store.records import Bucket
@@ -32,19 +36,22 @@ class Params:
         (), "EXPRESSION[: EDGE, EDGE, …]; repeat for a grid (default: the contract's)"
     )
     split: str = option("train", "the split that is the data; the others are only compared with")
-    target: int = option(0, "samples wanted in each bucket (default: the contract's)")
+    target: tuple[str, ...] = option(
+        (), "samples wanted in each bucket, N, or in some, FILTER: N; repeat (default: the contract's)"
+    )
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
     """Cover. Result: dimensions, buckets, thin, missing, rows."""
-    dimensions, target = dimensions_of(context, params.by, params.target)
-    cells, split = cover(context, dimensions, target, params.split), params.split
+    dimensions, targets = dimensions_of(context, params.by, params.target)
+    cells, split = cover(context, dimensions, targets, params.split), params.split
     if not any(
         cell.have for cell in cells
     ):  # nothing to train on, as in a retrospective project: cover what there is
-        cells, split = cover(context, dimensions, target, ""), "all"
+        cells, split = cover(context, dimensions, targets, ""), "all"
     if not cells:
         raise RuleError(f"project {context.project} has no arrivals", todo="Import some.")
+    refuse_idle(targets, [dict(c.cell) for c in cells])
     opened = context.open("coverage", dict(as_mapping(params)), {})
     opened.add("bucket", bucket_rows(cells))
     result = {
@@ -56,8 +63,10 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     return result
 
 
-def dimensions_of(context: Context, by: Sequence[str], target: int) -> tuple[tuple[Dimension, ...], int]:
-    """The dimensions and the target in force."""
+def dimensions_of(
+    context: Context, by: Sequence[str], target: Sequence[str] = ()
+) -> tuple[tuple[Dimension, ...], tuple[Target, ...]]:
+    """The dimensions and the targets in force; targets that are stated replace the contract's, all of them."""
     contract: Contract | None
     try:
         contract = context.contract()
@@ -71,7 +80,10 @@ def dimensions_of(context: Context, by: Sequence[str], target: int) -> tuple[tup
         )
     else:
         chosen = DEFAULT
-    return chosen, target or (contract.coverage.target if contract is not None else 0)
+    if target or contract is None:
+        return chosen, tuple(parse_target(text) for text in target)
+    asked = contract.coverage
+    return chosen, (Target("", asked.target), *(Target(t.where, t.samples) for t in asked.targets))
 
 
 def newest_grid(context: Context) -> Closed | None:
@@ -80,11 +92,18 @@ def newest_grid(context: Context) -> Closed | None:
     return max(runs, key=lambda r: r.seq, default=None)
 
 
+def cells_of_run(context: Context, run: Closed) -> list[Cell]:
+    """The buckets of a coverage run, or of a dataset's coverage report, in its order."""
+    found = context.store.ask(read.BUCKETS, project=context.project, run_no=run.run_no)
+    counts = ("have", "clean", "production", "evaluation", "target")
+    return restored([(msgspec.json.decode(b.cell), {n: getattr(b, n) for n in counts}) for b in found])
+
+
 def dimensions_of_run(context: Context, run: Closed) -> tuple[Dimension, ...]:
     """The dimensions of a coverage run, or of a dataset's coverage report."""
     stated = run.result.get("dimensions") or run.result.get("coverage", {}).get("dimensions")
     if stated is None:  # a version of before reports said so
-        return dimensions_of(context, (), 0)[0]
+        return dimensions_of(context, ())[0]
     return tuple(Dimension(d["expression"], tuple(float(e) for e in d["edges"])) for d in stated)
 
 
@@ -96,7 +115,7 @@ def stated(dimensions: Sequence[Dimension]) -> list[dict[str, Any]]:
 def cover(
     context: Context,
     dimensions: Sequence[Dimension],
-    target: int,
+    targets: Sequence[Target],
     split: str,
     *,
     only: pl.Series | None = None,
@@ -104,12 +123,21 @@ def cover(
     """Cells over all arrivals; those of ``split`` ("": all) are the data, or, given ``only``, those with these keys."""
     import polars as pl
 
-    arrow = context.store.table("cover", **asked(context, dimensions, split), rows=only is not None)
-    frame = pl.DataFrame(arrow)
+    frame = frame_of(context, dimensions, split, rows=only is not None)
     if only is not None:
         ours = pl.col("arrival_key").is_in(only.unique().implode())
         frame = frame.with_columns(ours.alias("have"), (ours & pl.col("clean")).alias("clean"))
-    return placed(frame, dimensions, targets=target)
+    also = [key for target in targets if (key := named(target, dimensions)) is not None]
+    return placed(frame, dimensions, targets=lambda cell: wanted(targets, cell), also=also)
+
+
+def frame_of(
+    context: Context, dimensions: Sequence[Dimension], split: str, *, rows: bool = True
+) -> pl.DataFrame:
+    """What the hub says of buckets (``store.covering.cover``): one row per arrival, or per bucket with its counts."""
+    import polars as pl
+
+    return pl.DataFrame(context.store.table("cover", **asked(context, dimensions, split), rows=rows))
 
 
 def asked(context: Context, dimensions: Sequence[Dimension], split: str) -> dict[str, Any]:

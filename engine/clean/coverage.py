@@ -9,7 +9,7 @@ own. A grid lists the cells that some row falls into: a combination that nobody 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +24,8 @@ COUNTS = ("have", "clean", "production", "evaluation", "judged", "bad")
 NONE = "(none)"  # the value of rows that have none: a null, or a number that is none
 MOST_VALUES = 1_000  # distinct values of a dimension; beyond it nobody reads the grid
 THIN_SHARE = 0.5  # of the production share
+# Rows wanted in a cell: in every one, by values in the order of the dimensions, or told of a cell's label by expression.
+Targets = int | Mapping[tuple[str, ...], int] | Callable[[Mapping[str, str]], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +85,13 @@ def grid(
     rows: pl.DataFrame | pa.Table | Sequence[Mapping[str, object]],
     dimensions: Sequence[Dimension],
     *,
-    targets: int | Mapping[tuple[str, ...], int] = 0,
+    targets: Targets = 0,
     level: float = 0.95,
 ) -> list[Cell]:
     """The cells that rows fall into: missing first, then thin, each by what production lacks most.
 
     ``rows``: one column per dimension (named by its expression) and counts or booleans named as COUNTS; those
-    left out are 0 (``clean``: as ``have``). ``targets``: rows wanted in every cell, or by values in the order of the dimensions.
+    left out are 0 (``clean``: as ``have``). ``targets``: rows wanted in a cell.
     A target of a cell that no row falls into makes that cell, so that it shows as thin.
     Raises InputError for a missing column, values that are no numbers under bin edges, or too many values.
     """
@@ -102,14 +104,14 @@ def placed(
     frame: pl.DataFrame,
     dimensions: Sequence[Dimension],
     *,
-    targets: int | Mapping[tuple[str, ...], int] = 0,
+    targets: Targets = 0,
+    also: Sequence[tuple[str, ...]] = (),
     level: float = 0.95,
 ) -> list[Cell]:
     """As ``grid``, of rows that have their bucket already: columns ``axis 0``, ``axis 1``, … (text; under edges the
-    number of the bin, from 0; null where there is no value) and those of COUNTS."""
+    number of the bin, from 0; null where there is no value) and those of COUNTS. ``also``: cells that there are anyway."""
     counted = _counted(frame, dimensions)
-    wanted = targets if isinstance(targets, Mapping) else {}
-    for key in wanted:
+    for key in (*targets, *also) if isinstance(targets, Mapping) else also:
         if len(key) != len(dimensions):
             raise InputError(f"a target names {len(key)} values for {len(dimensions)} dimensions: {key}")
         counted.setdefault(key, dict.fromkeys(COUNTS, 0))
@@ -118,7 +120,7 @@ def placed(
     cells = []
     for key, counts in counted.items():
         named = tuple(zip((d.expression for d in dimensions), key, strict=True))
-        target = wanted.get(key, 0) if isinstance(targets, Mapping) else targets
+        target = _target(targets, key, dimensions)
         cells.append(_cell(named, counts, target, all_have=have, all_production=production, level=level))
     return sorted(cells, key=_urgency)
 
@@ -152,7 +154,7 @@ def _counted(frame: pl.DataFrame, dimensions: Sequence[Dimension]) -> dict[tuple
     counted: dict[tuple[str, ...], dict[str, int]] = {}
     seen: list[set[str]] = [set() for _ in dimensions]
     for row in grouped.iter_rows():
-        key = tuple(_label(d, value) for d, value in zip(dimensions, row[: len(dimensions)], strict=True))
+        key = tuple(label_of(d, value) for d, value in zip(dimensions, row[: len(dimensions)], strict=True))
         for values, value, dimension in zip(seen, key, dimensions, strict=True):
             values.add(value)
             if len(values) > MOST_VALUES:
@@ -175,6 +177,14 @@ def _sum(frame: pl.DataFrame, name: str) -> pl.Expr:
     return pl.col(column).cast(pl.Int64).sum().alias(name)
 
 
+def _target(targets: Targets, key: tuple[str, ...], dimensions: Sequence[Dimension]) -> int:
+    if isinstance(targets, Mapping):
+        return targets.get(key, 0)
+    if callable(targets):
+        return targets({d.expression: value for d, value in zip(dimensions, key, strict=True)})
+    return targets
+
+
 def _axis(frame: pl.DataFrame, dimension: Dimension) -> pl.Expr:
     import polars as pl
 
@@ -189,10 +199,10 @@ def _axis(frame: pl.DataFrame, dimension: Dimension) -> pl.Expr:
     return pl.when(known).then(bin_no)
 
 
-def _label(dimension: Dimension, value: object) -> str:
+def label_of(dimension: Dimension, value: object) -> str:
     """The name of a value or of a bin number.
 
-    >>> [_label(Dimension("n", (0.0, 80.0)), bin_no) for bin_no in (0, 1, 2, None)]
+    >>> [label_of(Dimension("n", (0.0, 80.0)), bin_no) for bin_no in (0, 1, 2, None)]
     ['< 0', '0 to 80', '≥ 80', '(none)']
     """
     if value is None or value != value:  # noqa: PLR0124 - NaN is the value that differs from itself
@@ -203,6 +213,15 @@ def _label(dimension: Dimension, value: object) -> str:
     if bin_no == 0:
         return f"< {names[0]}"
     return f"≥ {names[-1]}" if bin_no == len(names) else f"{names[bin_no - 1]} to {names[bin_no]}"
+
+
+def labels_of(dimension: Dimension) -> list[str]:
+    """The names of a dimension's bins, from small to large; none without edges.
+
+    >>> labels_of(Dimension("n", (0.0, 80.0)))
+    ['< 0', '0 to 80', '≥ 80']
+    """
+    return [label_of(dimension, i) for i in range(len(dimension.edges) + 1)] if dimension.edges else []
 
 
 def restored(
@@ -236,7 +255,7 @@ def where_of(cell: Mapping[str, str], dimensions: Sequence[Dimension]) -> str:
         elif not d.edges:
             parts.append(f"{value} = '{quoted}'")
         else:
-            bin_no = [_label(d, i) for i in range(len(d.edges) + 1)].index(label)
+            bin_no = labels_of(d).index(label)
             if bin_no:
                 parts.append(f"{value} >= {d.edges[bin_no - 1]:g}")
             if bin_no < len(d.edges):
@@ -297,31 +316,3 @@ def _cell(
 def _urgency(cell: Cell) -> tuple[int, float, int, tuple[tuple[str, str], ...]]:
     lacking = (cell.production_share or 0.0) - (cell.share or 0.0)
     return (0 if cell.missing else 1 if cell.thin else 2, -lacking, cell.have - cell.target, cell.cell)
-
-
-def report_markdown(cells: Iterable[Cell]) -> str:
-    """The grid as a Markdown table, in the order given; a bad rate without a judged row is ``-``."""
-    cells = list(cells)
-    if not cells:
-        return "No rows, no cells.\n"
-    names = [name for name, _ in cells[0].cell]
-    heads = [*names, "state", "have", "clean", "target", "production", "share", "wanted", "evaluation", "bad"]
-    lines = [_line(heads), _line(["---"] * len(names) + ["---"] + ["---:"] * 8)]
-    for cell in cells:
-        state = "missing" if cell.missing else "thin" if cell.thin else "ok"
-        bad = f"{cell.bad}/{cell.judged} ({cell.bad_low:.1%} to {cell.bad_high:.1%})" if cell.judged else "-"
-        counts = [cell.have, cell.clean, cell.target, cell.production]
-        shares = [_percent(cell.share), _percent(cell.production_share)]
-        values = [value for _, value in cell.cell]
-        lines.append(_line([*values, state, *map(str, counts), *shares, str(cell.evaluation), bad]))
-    missing, thin = sum(cell.missing for cell in cells), sum(cell.thin for cell in cells)
-    return f"{len(cells)} cells: {missing} missing, {thin} thin.\n\n" + "\n".join(lines) + "\n"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{share:.1%}"
-
-
-def _line(parts: Iterable[str]) -> str:
-    safe = (" ".join(part.replace("\\", "\\\\").replace("|", "\\|").split()) or " " for part in parts)
-    return "| " + " | ".join(safe) + " |"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.clean.cover import bucket_rows, cover, dimensions_of, stated, summary
+from engine.clean.match import HOW, LEFT_OUT, WEIGHTS, Asked, Match, match_production
 from engine.clean.near import Near, near_duplicates_of
 from engine.clean.pii_scan import holding
 from engine.clean.policy import RULES, Material, Rule, policy_of
@@ -37,7 +38,9 @@ DUPLICATE = "near-duplicate"
 IDLE = frozenset(
     {"comment", "why", "slice.save", "decide", "sign", "baseline.take", "samples.request", "bucket.waive"}
 )
-IDLE_STAGES = frozenset({"dataset", "filter", "train", "evaluate", "gate", "coverage", "audit", "baselines"})
+IDLE_STAGES = frozenset(
+    {"dataset", "filter", "train", "evaluate", "gate", "coverage", "audit", "baselines", "semantic"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,20 @@ class Params:
     keep_failing: bool = option(False, "keep outputs that fail a check")
     keep_duplicates: bool = option(False, "keep near-duplicates that a representative stands for")
     keep_flagged: bool = option(False, "keep outputs that a reviewer called bad")
+    match_production: str = option(
+        "", "bring buckets to production's shares: draw leaves samples out, weights keeps all", choices=HOW
+    )
+    by: tuple[str, ...] = option(
+        (), "buckets: EXPRESSION[: EDGE, EDGE, …]; repeat for a grid (default: the contract's)"
+    )
+    seed: str = option("", "of a draw (default: 1)")
+    shortfall: str = option("", "share of its due that a thin bucket may stay at in a draw (default: 0.5)")
+
+    def match(self) -> Asked | None:
+        """How the version is to be brought to production, None where it is not."""
+        if not self.match_production:
+            return None
+        return Asked(self.match_production, self.by, self.seed or "1", self.shortfall or "0.5")
 
     def without(self) -> tuple[str, ...]:
         """Rules of the policy that are left out."""
@@ -65,6 +82,7 @@ class Filtered:
     candidates: pl.DataFrame
     kept: pl.DataFrame
     reasons: pl.DataFrame
+    match: Match | None = None  # how what is kept was brought to production
 
     def dropped(self) -> dict[str, int]:
         """Samples by the first rule that dropped them, in the order of the rules."""
@@ -86,12 +104,10 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     near = near_duplicates_of(context)
     found = filtered(context, params, teacher, near)
     if not found.kept.height:
-        raise RuleError(
-            "every sample was dropped", todo=f"By rule: {found.dropped()}. See the --keep options."
-        )
-    dimensions, target = dimensions_of(context, (), 0)
-    cells = cover(context, dimensions, target, params.split, only=found.kept["arrival_key"])
-    pairs = found.kept.select("prompt_id", "output_id").sort("prompt_id", "output_id")
+        counts = ", ".join(f"{rule} {n:,}" for rule, n in found.dropped().items())
+        raise RuleError("every sample was dropped", todo=f"By rule: {counts}. See the --keep options.")
+    dimensions, targets = dimensions_of(context, params.by)
+    cells = cover(context, dimensions, targets, params.split, only=found.kept["arrival_key"])
     result = {
         "version": len(versions) + 1,
         "parent": versions[-1].result["dataset_sha256"] if versions else None,
@@ -104,8 +120,10 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         "slices": slices(context, teacher, found),
         "coverage": summary(cells) | {"dimensions": stated(dimensions)},
         "audit": _audit(context, teacher),
-        "dataset_sha256": digest_of([list(pair) for pair in pairs.iter_rows()]),
+        "dataset_sha256": _hash(found),
     }
+    if found.match is not None:
+        result["match"] = found.match.told()
     inputs = {"contract": locked.hash, "set": frozen.result["set_sha256"], "dedup": near.run_id}
     if versions and result["dataset_sha256"] == result["parent"] and versions[-1].inputs == inputs:
         raise RuleError(f"nothing changed since version {len(versions)}", todo="Go on: spiritsafe train")
@@ -113,6 +131,8 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     opened.add("set_member", _members(found.kept))
     opened.add("dropped", dropped_rows(found))
     opened.add("bucket", bucket_rows(cells))
+    if found.match is not None:
+        opened.add("file", found.match.files(found.kept))
     opened.close(result)
     return result
 
@@ -151,7 +171,21 @@ def filtered(context: Context, params: Params, teacher: str, near: Near | None) 
         gone = near.stood_for(left, outputs=context.contract().task.kind != "label")
         reasons.append(gone.select("output_key", pl.lit(DUPLICATE).alias("rule"), pl.lit("").alias("detail")))
         left = _without(left, reasons[-1:])
-    return Filtered(candidates, left, pl.concat(reasons))
+    match = None
+    if (asked := params.match()) is not None:
+        match = match_production(context, asked, left)
+        reasons.append(match.left_out.select("output_key", pl.lit(LEFT_OUT).alias("rule"), "detail"))
+        left = _without(left, reasons[-1:])
+    return Filtered(candidates, left, pl.concat(reasons), match)
+
+
+def _hash(found: Filtered) -> str:
+    """SHA-256 over (prompt id, output id) in order, and the weight where samples have one."""
+    names = ["prompt_id", "output_id"]
+    kept = found.kept
+    if found.match is not None and found.match.asked.how == WEIGHTS:
+        kept, names = kept.join(found.match.weights, on="output_key"), [*names, "weight"]
+    return digest_of([list(row) for row in kept.select(names).sort(names).iter_rows()])
 
 
 def _asked(

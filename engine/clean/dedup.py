@@ -7,21 +7,20 @@ dataset freeze. Pairs that a person told apart never come back as edges.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
-from engine.clean.clusters import clusters, removable, representatives
-from engine.clean.neardup import Pair, bands_of, near_duplicates
+from engine.clean.clusters import Columns, clusters, removable, representatives
+from engine.clean.incremental_stage import MODES, Found, Wanted, found_through_index
+from engine.clean.near import digest_of_judged, judged
+from engine.clean.neardup import bands_of, near_duplicate_columns
 from engine.context import Context
 from engine.stages import as_mapping, option
-from store import read, read_dataset
-from store.canonical import canonical_text, content_id
+from store import read_dataset
+from store.canonical import content_id
 from store.client import Run
 from store.errors import RuleError
-from store.records import ClusterMember, Edge
+from store.records import ClusterMember, key_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -41,11 +40,14 @@ class Params:
     model: str = option("", "whose outputs (default: the teacher's)")
     seed: int = option(1, "of the hash functions")
     engine: str = option("auto", "how pairs are looked for", choices=("auto", "fast", "reference"))
+    index: str = option(
+        "auto", "compare new texts alone, with an index of the others; auto: of many texts", choices=MODES
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """The texts of one field in stored order (columns key, id, text), and what people said of them."""
+    """The texts of one field that may have an edge, in stored order (key, id, at), and what people said of them."""
 
     field: str  # prompt | output
     texts: pa.Table
@@ -61,67 +63,68 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     """Find them. Result per field: texts, pairs, kinds, clusters, removable, parameters, recall curve, statistics."""
     fields = ("prompt", "output") if params.field == "both" else (params.field,)
     result: dict[str, Any] = {}
-    told_apart, preferred = _judged(context)
-    opened = context.open("dedup", dict(as_mapping(params)), {"told_apart": len(told_apart)})
+    told_apart, preferred = judged(context)
+    inputs = {"told_apart": len(told_apart), "judged": digest_of_judged(told_apart, preferred)}
+    opened = context.open("dedup", dict(as_mapping(params)), inputs)
     for field in fields:
-        texts = _prompts(context) if field == "prompt" else _outputs(context, params.model)
-        if not texts.num_rows:
-            raise RuleError(f"there is no {field} to compare", todo="Import or generate some.")
-        result[field] = _find(context, params, _Task(field, texts, told_apart, preferred), opened)
+        found = _found(context, params, field)
+        result[field] = _keep(
+            context, params, _Task(field, found.texts, told_apart, preferred), opened, found
+        )
     opened.close(result)
     return result
 
 
-def _prompts(context: Context) -> pa.Table:
-    """Every distinct prompt once, by its first arrival."""
-    return context.store.fetch(read_dataset.PROMPTS, project=context.project)
+def _found(context: Context, params: Params, field: str) -> Found:
+    """The edges of one field: through the index, or of all texts at once."""
+    import pyarrow as pa
 
-
-def _outputs(context: Context, model: str) -> pa.Table:
-    name = model or context.model("teacher")
-    return context.store.fetch(read_dataset.ANSWERS, project=context.project, model=name)
-
-
-def _judged(context: Context) -> tuple[set[str], set[str]]:
-    """Subjects of pairs told apart, and ids of texts that a reviewer chose as representatives."""
-    verdicts = context.store.ask(read.PAIR_VERDICTS, project=context.project)
-    apart = {v.subject for v in verdicts if v.verdict == "distinct"}
-    shown = [msgspec.json.decode(v.shown or "[]") for v in verdicts if v.verdict == "choose"]
-    chosen = {ids[0] for ids in shown if ids}
-    return apart, chosen
-
-
-def _find(context: Context, params: Params, task: _Task, opened: Run) -> dict[str, Any]:
-    field, ids, keys = task.field, task.ids(), task.texts.column("key").to_pylist()
-    found = near_duplicates(
-        task.texts.column("text"),
+    model = "" if field == "prompt" else params.model or context.model("teacher")
+    engine: Any = params.engine  # one of its choices
+    wanted = Wanted(field, model, params.threshold, params.recall, params.seed, engine, params.index)
+    found = found_through_index(context, wanted)
+    if found is not None:
+        return found
+    question = read_dataset.PROMPTS if field == "prompt" else read_dataset.ANSWERS
+    texts = context.store.fetch(question, project=context.project, model=model)
+    if not texts.num_rows:
+        raise RuleError(f"there is no {field} to compare", todo="Import or generate some.")
+    at_once = near_duplicate_columns(
+        texts.column("text"),
         threshold=params.threshold,
         recall=params.recall,
         seed=params.seed,
-        engine=params.engine,  # type: ignore[arg-type]  # one of its choices
+        engine=engine,
         progress=lambda what, done, total: context.progress(f"{field}: {what}", done, total),
     )
-    barred = [(p.left, p.right) for p in found.edges if _told_apart(task, ids, p)]
-    apart = set(barred)
-    pairs = [p for p in found.edges if (p.left, p.right) not in apart]
-    opened.add("edge", _edges(field, pairs, keys, ids))
-    close = _Close(pairs)
+    told = f"compared all {texts.num_rows:,} at once"
+    texts = texts.append_column("at", pa.array(range(texts.num_rows), pa.int64()))
+    return Found(at_once.table, texts, texts.num_rows, at_once.params, at_once.stats, told)
+
+
+def _keep(context: Context, params: Params, task: _Task, opened: Run, found: Found) -> dict[str, Any]:
+    """Write edges and clusters; what to tell of them."""
+    field, ids, keys = task.field, task.ids(), task.texts.column("key").to_pylist()
+    barred, table = _less_told_apart(task, ids, found.table)
+    opened.add_table("edge", _edges(task, table, opened))
+    close = _Close(table)
     stands = _stands(context, params, task, close, barred)
     gone = set(removable(stands))
-    component = clusters(len(close.texts), close.pairs)
-    sizes = Counter(component)
+    component = clusters(len(close.texts), close.edges)
+    sizes, places = Counter(component), task.texts.column("at").to_pylist()
     opened.add(
         "cluster_member",
         (
-            ClusterMember(0, 0, field, close.texts[component[i]], keys[at], ids[at], i not in gone)
+            ClusterMember(0, 0, field, places[close.texts[component[i]]], keys[at], ids[at], i not in gone)
             for i, at in enumerate(close.texts)
         ),
     )
     bands = bands_of(found.params)
     return {
-        "texts": len(ids),
-        "pairs": len(pairs),
-        "kinds": dict(Counter(p.kind for p in pairs).most_common()),
+        "texts": found.total,
+        "index": found.told,
+        "pairs": table.num_rows,
+        "kinds": dict(Counter(table["kind"].cast("string").to_pylist()).most_common()),
         "clusters": len(sizes),
         "largest": max(sizes.values(), default=1),
         "removable": len(gone),
@@ -136,29 +139,49 @@ def _find(context: Context, params: Params, task: _Task, opened: Run) -> dict[st
     }
 
 
-def _told_apart(task: _Task, ids: list[str], p: Pair) -> bool:
-    return (
-        bool(task.told_apart) and content_id("edge", *sorted((ids[p.left], ids[p.right]))) in task.told_apart
-    )
+def _less_told_apart(task: _Task, ids: list[str], table: pa.Table) -> tuple[list[tuple[int, int]], pa.Table]:
+    """Pairs that people told apart, and the other edges."""
+    import pyarrow as pa
+
+    if not task.told_apart:
+        return [], table
+    pairs = list(zip(table["left"].to_pylist(), table["right"].to_pylist(), strict=True))
+    apart = [content_id("edge", *sorted((ids[a], ids[b]))) in task.told_apart for a, b in pairs]
+    barred = [pair for pair, told in zip(pairs, apart, strict=True) if told]
+    return barred, table.filter(pa.array([not told for told in apart], pa.bool_()))
 
 
-def _edges(field: str, pairs: list[Pair], keys: list[int], ids: list[str]) -> Iterator[Edge]:
-    for p in pairs:
-        yield Edge(
-            0, 0, field, keys[p.left], keys[p.right], ids[p.left], ids[p.right],
-            round(p.jaccard, 6), round(p.containment, 6), p.kind, canonical_text(p.spans),
-        )  # fmt: skip
+def _edges(task: _Task, table: pa.Table, opened: Run) -> pa.Table:
+    """The edges as rows of the store."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    first = key_of(opened.run_no, opened.next_seq("edge"))
+    keys, ids = task.texts["key"], task.texts["id"]
+    columns = {
+        "run_no": pa.repeat(opened.run_no, table.num_rows),
+        "edge_key": pa.array(range(first, first + table.num_rows), pa.int64()),
+        "field": pa.repeat(task.field, table.num_rows),
+    }
+    for side in ("left", "right"):
+        columns |= {f"{side}_key": keys.take(table[side]), f"{side}_id": ids.take(table[side])}
+    for name in ("jaccard", "containment"):
+        columns[name] = pc.round(table[name], 6)
+    return pa.table(columns | {"kind": table["kind"].cast(pa.string()), "spans": table["spans"]})
 
 
 class _Close:
     """The texts that have an edge, renumbered from 0 in their order: most of a corpus has none."""
 
-    def __init__(self, pairs: list[Pair]) -> None:
-        self.texts = sorted({at for p in pairs for at in (p.left, p.right)})
+    def __init__(self, table: pa.Table) -> None:
+        import numpy as np
+
+        left, right = table["left"].to_numpy(), table["right"].to_numpy()
+        used = np.unique(np.concatenate((left, right)))
+        self.texts: list[int] = used.tolist()
         self.place = {at: i for i, at in enumerate(self.texts)}
-        self.pairs = [
-            Pair(self.place[p.left], self.place[p.right], p.jaccard, p.containment, p.kind) for p in pairs
-        ]
+        places = np.searchsorted(used, left), np.searchsorted(used, right)
+        self.edges = Columns(*places, table["jaccard"].to_numpy())
 
 
 def _stands(
@@ -169,7 +192,7 @@ def _stands(
     place = close.place
     return representatives(
         len(close.texts),
-        close.pairs,
+        close.edges,
         threshold=params.threshold,
         choose="medoid" if params.keep == "medoid" else "oldest",
         rank=_failures(context, params, task, close) if params.keep == "best" else None,

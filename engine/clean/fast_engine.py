@@ -83,6 +83,18 @@ def oldest_of_surface(folded: Folded) -> I64:
     return first
 
 
+def alike(data: U8, offsets: I64, folded: Folded, other: I64) -> tuple[Any, Any]:
+    """Which texts have the normalised content of their ``other``, and which its bytes: booleans, shape (texts,).
+
+    A text that is its own other has neither.
+    """
+    first = other.copy()
+    _part_unlike(corpus_arguments(folded), first)
+    exact = np.zeros(len(first), np.bool_)
+    _compare_bytes(data, offsets, first, exact)
+    return first != np.arange(len(first)), exact
+
+
 @compiled
 def _part_unlike(corpus: Any, first: I64) -> None:
     """Texts that share 64 bits of digest with their oldest, but not its content, stand for themselves."""

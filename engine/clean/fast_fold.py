@@ -29,7 +29,7 @@ U64 = npt.NDArray[np.uint64]
 I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 
-_DROP, _ALONE = -1, -2  # in the table of code points: invisible; not to be folded by itself
+DROP, ALONE = -1, -2  # in the table of code points: invisible; not to be folded by itself
 _EXPANSION = 4  # code points that one may fold to in the table ("…" is three)
 _RANGE_BYTES = 1 << 21  # of text given to one thread at once
 _NARROW, _WIDE, _PENDING, _PYTHON = range(4)
@@ -85,7 +85,7 @@ def _fold_ascii(
             state[d] = _PENDING
             i = begin
             while i < end:
-                point, i = _decode(data, i)
+                point, i = decode(data, i)
                 blocks[point >> 8] = 1
             continue
         if _is_tidy(text):
@@ -140,7 +140,7 @@ def _squeeze(text: U8, out: U8) -> Any:
 
 
 @compiled
-def _decode(data: U8, i: Any) -> Any:
+def decode(data: U8, i: Any) -> Any:
     """The code point at ``i`` and where the next one starts; surrogates as three bytes."""
     c = np.int64(data[i])
     if c < 0x80:
@@ -155,7 +155,7 @@ def _decode(data: U8, i: Any) -> Any:
 
 
 @compiled
-def _emit(fold: Any, expansions: U32, wide: U32, q: Any, spaced: Any) -> Any:
+def emit(fold: Any, expansions: U32, wide: U32, q: Any, spaced: Any) -> Any:
     """Write what a code point folds to; where the next goes, and whether a space came last."""
     for k in range(_EXPANSION):
         c = np.uint32(fold) if fold >= 0 else expansions[-3 - fold, k]
@@ -194,16 +194,16 @@ def _fold_table(
         begin, i, end = q, offsets[d], offsets[d + 1]
         spaced, before = True, 0
         while i < end:
-            point, i = _decode(data, i)
+            point, i = decode(data, i)
             at = block_of[point >> 8] * 256 + (point & 255)
             fold, mark = folds[at], marks[at]
-            if fold == _DROP:
+            if fold == DROP:
                 continue
-            if fold == _ALONE or (mark > 0 and before > mark):
+            if fold == ALONE or (mark > 0 and before > mark):
                 state[d] = _PYTHON
                 break
             before = mark
-            q, spaced = _emit(fold, expansions, wide, q, spaced)
+            q, spaced = emit(fold, expansions, wide, q, spaced)
         if state[d] == _PYTHON:
             q = begin
             continue
@@ -254,19 +254,25 @@ class _Table:
         mark = unicodedata.combining(char)
         folded = fold_point(char)
         if folded is None:
-            return _DROP, 0
+            return DROP, 0
         stages, result = folded
         if any(c in _composing() for c in stages) or not result:
-            return _ALONE, mark
+            return ALONE, mark
         if len(result) == 1 and mark == unicodedata.combining(result):
             return (ord(" ") if result.isspace() else ord(result)), mark
         if len(result) > _EXPANSION or "\0" in result or any(map(unicodedata.combining, stages)):
-            return _ALONE, mark
+            return ALONE, mark
         plain = "".join(" " if c.isspace() else c for c in result)
         return -3 - self._seen.setdefault(plain, len(self._seen)), 0
 
 
 _table = _Table()
+
+
+def folding(blocks: Sequence[int] = ()) -> tuple[I32, I32, U8, U32]:
+    """The table as kernels take it, with these blocks of 256 code points filled."""
+    _table.need(blocks)
+    return _table.block_of, _table.folds, _table.marks, _table.expansions
 
 
 def text_buffers(texts: pa.Array | pa.ChunkedArray | Sequence[str]) -> tuple[U8, I64]:
@@ -313,8 +319,7 @@ def fold(data: U8, offsets: I64, *, threads: int, progress: Callable[[int], None
     pending = np.flatnonzero(state == _PENDING)
     wides = [np.empty(0, np.uint32)]
     if len(pending):
-        _table.need(np.flatnonzero(blocks).tolist())
-        args = (_table.block_of, _table.folds, _table.marks, _table.expansions)
+        args = folding(np.flatnonzero(blocks).tolist())
         sizes = np.cumsum(offsets[pending + 1] - offsets[pending])
         cuts = np.searchsorted(sizes, np.arange(_RANGE_BYTES, sizes[-1], _RANGE_BYTES))
         parts = [part for part in np.split(pending, cuts) if len(part)]

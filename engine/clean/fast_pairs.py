@@ -21,6 +21,7 @@ from engine.clean.bands import (
     FLOOD_PREDECESSORS,
     Bands,
     Gate,
+    uncrowded,
 )
 from engine.clean.fast_compile import compiled, in_threads
 from engine.clean.fast_fold import I64, U8, U32, U64, Folded
@@ -132,6 +133,15 @@ def _resembling(pairs: U64, signed: Signed, gate: Gate, band: int, rows: int) ->
     return pairs[gate.passes((equal - padding) / gate.num_perm, *counts)], len(pairs)
 
 
+def estimates(pairs: U64, signed: Signed, permutations: int) -> F64:
+    """Share of permutations whose low bytes agree, of pairs of rows: as ``bands.agreement``."""
+    equal = np.empty(len(pairs), np.int64)
+    _agreeing(pairs, signed.sketch.view(np.uint64), signed.sketch, 0, 0, equal)
+    padding = signed.sketch.shape[1] - permutations
+    shares: F64 = (equal - padding) / permutations
+    return shares
+
+
 @compiled
 def _crowd_pairs(crowd: I64, sizes: I64, partners: I64) -> U64:
     """Of the large buckets of one band: each member with a few others; counts them in ``partners``."""
@@ -190,7 +200,9 @@ def worth_verifying(
         met += seen
         flooded += len(sizes)
         untried += int((sizes * (sizes - 1) // 2).sum()) - seen
-    return Worth(_distinct(np.concatenate(found)), met, flooded, untried)
+    pairs = _distinct(np.concatenate(found))
+    kept = uncrowded((pairs & _LOW).astype(np.int64), partners >= _LINKS)
+    return Worth(pairs[kept], met, flooded, untried + int((~kept).sum()))
 
 
 def _distinct(values: U64) -> U64:

@@ -11,100 +11,15 @@ from __future__ import annotations
 
 import importlib
 import re
-import unicodedata
-from collections import Counter
 from functools import lru_cache
-from typing import Any
 
 from engine.clean.outcome import Options, Result, failed, option_of, refuse_unknown, texts_of
 from store.errors import InputError
+from store.language import OWN_SCRIPT, SCRIPTS, detector, language_of, scripts_in
 
 LEAST = 20  # letters below which a guess is worth nothing
 _SHARE = 0.8  # of the letters that must be of the scripts asked for
-_OWN_SCRIPT: dict[str, frozenset[str]] = {
-    "ja": frozenset({"Hiragana", "Katakana"}),
-    "ko": frozenset({"Hangul"}),
-    "th": frozenset({"Thai"}),
-    "el": frozenset({"Greek"}),
-    "he": frozenset({"Hebrew"}),
-    "hy": frozenset({"Armenian"}),
-    "ka": frozenset({"Georgian"}),
-    "ta": frozenset({"Tamil"}),
-    "te": frozenset({"Telugu"}),
-    "km": frozenset({"Khmer"}),
-    "lo": frozenset({"Lao"}),
-    "my": frozenset({"Myanmar"}),
-    "si": frozenset({"Sinhala"}),
-    "gu": frozenset({"Gujarati"}),
-    "pa": frozenset({"Gurmukhi"}),
-    "kn": frozenset({"Kannada"}),
-    "ml": frozenset({"Malayalam"}),
-}
-_NAMED = {
-    "Cjk": "Han",
-    "Fullwidth": "Latin",
-    "Halfwidth": "Katakana",
-}  # first words of names that are no script
-SCRIPTS = frozenset().union(*_OWN_SCRIPT.values()) | {
-    "Latin", "Cyrillic", "Arabic", "Han", "Devanagari", "Bengali", "Ethiopic", "Tibetan", "Mongolian", "Bopomofo",
-}  # fmt: skip
 _CODE = re.compile(r"```.*?(?:```|\Z)|https?://\S+|[\w.+-]+@[\w.-]+", re.DOTALL)  # in no language
-
-
-@lru_cache(maxsize=65_536)
-def script_of(letter: str) -> str:
-    """The script of a letter, by the first word of its Unicode name; "" for what is no letter.
-
-    >>> [script_of(c) for c in "aжあ漢5"]
-    ['Latin', 'Cyrillic', 'Hiragana', 'Han', '']
-    """
-    if not letter.isalpha():
-        return ""
-    first = unicodedata.name(letter, "").split(" ", 1)[0].title()
-    return _NAMED.get(first, first)
-
-
-def scripts_in(text: str) -> Counter[str]:
-    """Letters of each script."""
-    if text.isascii():
-        letters = sum(map(str.isalpha, text))
-        return Counter({"Latin": letters} if letters else {})
-    found: Counter[str] = Counter()
-    for letter, count in Counter(text).items():
-        if script := script_of(letter):
-            found[script] += count
-    return found
-
-
-def language_of(text: str, among: tuple[str, ...] = ()) -> str | None:
-    """The ISO 639-1 code of a text's language, None where it has no letters.
-
-    ``among``: those that matter; where all of them have a script of their own, nothing else is asked.
-    """
-    found = scripts_in(text)
-    total = sum(found.values())
-    if not total:
-        return None
-    if found["Hiragana"] + found["Katakana"] >= 0.1 * total:  # beside Han, which Chinese has too
-        return "ja"
-    for language, scripts in _OWN_SCRIPT.items():
-        if sum(found[script] for script in scripts) >= total / 2:
-            return language
-    if among and all(language in _OWN_SCRIPT for language in among):
-        return "another"
-    return str(_detector()(text)[0])
-
-
-@lru_cache(maxsize=1)
-def _detector() -> Any:
-    """py3langid's ``classify``. Raises InputError where it is not installed."""
-    try:
-        return importlib.import_module("py3langid").classify
-    except ImportError as error:
-        raise InputError(
-            "telling these languages apart needs py3langid",
-            todo="pip install 'spiritsafe[language]', or use the option scripts.",
-        ) from error
 
 
 def language(output: str, reference: str | None, options: Options) -> Result:
@@ -123,7 +38,7 @@ def language(output: str, reference: str | None, options: Options) -> Result:
         )
     if unknown := set(scripts) - SCRIPTS:
         raise InputError(f"no script {min(unknown)!r}", todo="Known: " + ", ".join(sorted(SCRIPTS)))
-    if languages and not all(code in _OWN_SCRIPT for code in languages):
+    if languages and not all(code in OWN_SCRIPT for code in languages):
         _known_languages(languages)
     text = _CODE.sub(" ", output) if ("```" in output or "@" in output or "://" in output) else output
     found = scripts_in(text)
@@ -141,8 +56,8 @@ def language(output: str, reference: str | None, options: Options) -> Result:
 @lru_cache(maxsize=64)
 def _known_languages(languages: tuple[str, ...]) -> None:
     """Raises InputError for a code that the detector does not know, or where there is none."""
-    _detector()
+    detector()
     ranked = importlib.import_module("py3langid").rank("a")
-    known = {code for code, _ in ranked} | _OWN_SCRIPT.keys()
+    known = {code for code, _ in ranked} | OWN_SCRIPT.keys()
     if unknown := [code for code in languages if code not in known]:
         raise InputError(f"no language {unknown[0]!r}", todo="Known: " + ", ".join(sorted(known)))

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from store import read
+from store.canonical import digest_of
 from store.errors import RuleError
 
 if TYPE_CHECKING:
@@ -46,8 +49,22 @@ class Near:
         return rows.filter(pl.col("output_key").is_in(gone))
 
 
+def judged(context: Context) -> tuple[set[str], set[str]]:
+    """Subjects of pairs told apart, and ids of texts that a reviewer chose as representatives."""
+    verdicts = context.store.ask(read.PAIR_VERDICTS, project=context.project)
+    apart = {v.subject for v in verdicts if v.verdict == "distinct"}
+    shown = [msgspec.json.decode(v.shown or "[]") for v in verdicts if v.verdict == "choose"]
+    chosen = {ids[0] for ids in shown if ids}
+    return apart, chosen
+
+
+def digest_of_judged(told_apart: set[str], preferred: set[str]) -> str:
+    """What people said of pairs, under one hash: a pass rests on it."""
+    return digest_of([sorted(told_apart), sorted(preferred)])
+
+
 def near_duplicates_of(context: Context) -> Near:
-    """The newest passes. Raises RuleError where the prompts that are here were not compared."""
+    """The newest passes. Raises RuleError where the prompts that are here were not compared, or pairs judged since."""
     runs = context.runs("dedup")
     newest = {field: r for r in runs for field in ("prompt", "output") if field in r.result}
     todo = "spiritsafe dedup"
@@ -59,6 +76,10 @@ def near_duplicates_of(context: Context) -> Near:
     here = next(iter(context.store.ask(read.COUNTS, project=context.project))).prompts
     if here > compared:
         raise RuleError(f"{here - compared:,} prompts came after the last near-duplicate pass", todo=todo)
+    said = digest_of_judged(*judged(context))
+    if any(run.inputs.get("judged", said) != said for run in newest.values()):
+        todo = todo if len(newest) == 1 else f"{todo} --field both"
+        raise RuleError("pairs were told apart or chosen since the last near-duplicate pass", todo=todo)
     edges: dict[str, set[str]] = {}
     removable: set[str] = set()
     for field, run in newest.items():

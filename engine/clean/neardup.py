@@ -16,14 +16,16 @@ from __future__ import annotations
 import importlib.util
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
-from functools import lru_cache
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import msgspec
+
 from engine.clean.bands import SCHEME, Bands, choose_bands
-from engine.clean.edits import SPAN_LIMIT, Kind, Span, align, matched_spans
+from engine.clean.edits import Kind, Span, matched_spans
 from engine.clean.neardup_parts import KIND_NAMES, Edges, Kinds
-from engine.clean.shingles import HASHING, NORMALISATION, Profile, profile_for, tokens
+from engine.clean.shingles import HASHING, NORMALISATION, Profile, profile_for
+from engine.clean.spans import with_spans
 from store.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,12 +34,11 @@ if TYPE_CHECKING:
     Texts: TypeAlias = Sequence[str] | pa.Array | pa.ChunkedArray
 
 __all__ = ["Found", "FoundEdges", "Pair", "Params", "Stats", "bands_of", "check_same", "find_edges"]
-__all__ += ["has_fast_engine", "matched_spans", "near_duplicates"]
+__all__ += ["has_fast_engine", "matched_spans", "near_duplicate_columns", "near_duplicates"]
 
 Engine = Literal["auto", "fast", "reference"]
 Progress = Callable[[str, int, int], None]
 
-MAX_SPANNED = 200_000  # pairs that get matched spans; later ones have none (stats say how many)
 MANY = 5_000  # texts from which on the fast engine is worth loading, and compiling once a user
 
 
@@ -156,7 +157,7 @@ def find_edges(
         return used
 
     options: dict[str, Any] = {"threshold": threshold, "seed": seed, "report": report}
-    if _use_fast(engine, len(texts)):
+    if use_fast(engine, len(texts)):
         from engine.clean import fast_engine
 
         edges = fast_engine.find(texts, chosen, choose, **options)
@@ -171,7 +172,7 @@ def find_edges(
     return FoundEdges(table, params, stats)
 
 
-def near_duplicates(
+def near_duplicate_columns(
     texts: Texts,
     *,
     threshold: float = 0.7,
@@ -181,17 +182,33 @@ def near_duplicates(
     cannot_link: Iterable[tuple[int, int]] = (),
     engine: Engine = "auto",
     progress: Progress | None = None,
-) -> Found:
-    """As ``find_edges``, each pair with the spans that match, and slot refills told from changed words."""
+) -> FoundEdges:
+    """As ``find_edges``, each pair with the spans that match, and slot refills told from changed words.
+
+    The table has one more column ``spans`` (JSON text, as ``spans.with_spans`` says), and ``slot`` among kinds.
+    """
     found = find_edges(
         texts, threshold=threshold, recall=recall, profile=profile, seed=seed, cannot_link=cannot_link,
         engine=engine, progress=progress,
     )  # fmt: skip
     report = progress or (lambda _stage, _done, _total: None)
-    edges = with_spans(texts if isinstance(texts, list) else _as_list(texts), found.table, report)
-    spanless = max(0, len(edges) - MAX_SPANNED)
-    counts = asdict(found.stats) | {"without_spans": spanless}
-    return Found(edges, found.params, Stats(**counts))
+    fast = use_fast(engine, max(len(texts), found.table.num_rows))
+    table, without = with_spans(texts, found.table, fast=fast, report=report)
+    return FoundEdges(table, found.params, replace(found.stats, without_spans=without))
+
+
+def near_duplicates(texts: Texts, **options: Any) -> Found:
+    """As ``near_duplicate_columns``, as a list of pairs: for few texts."""
+    found = near_duplicate_columns(texts, **options)
+    spans = [tuple(map(tuple, msgspec.json.decode(told))) for told in found.table["spans"].to_pylist()]
+    edges = [replace(pair, spans=of) for pair, of in zip(pairs_of(found.table), spans, strict=True)]
+    return Found(edges, found.params, found.stats)
+
+
+def pairs_of(table: pa.Table) -> list[Pair]:
+    """The edges as pairs, less their spans."""
+    names = ("left", "right", "jaccard", "containment", "kind")
+    return [Pair(*row) for row in zip(*(table[name].to_pylist() for name in names), strict=True)]
 
 
 def bands_of(params: Params) -> Bands:
@@ -199,7 +216,8 @@ def bands_of(params: Params) -> Bands:
     return Bands(params.bands, params.rows, params.num_perm)
 
 
-def _use_fast(engine: Engine, texts: int) -> bool:
+def use_fast(engine: Engine, texts: int) -> bool:
+    """Whether so many texts are compared in machine code. Raises InputError for an engine that there is not."""
     if engine not in ("auto", "fast", "reference"):
         raise InputError(f"no such engine: {engine!r}", todo="Use auto, fast or reference.")
     if engine == "fast" and not has_fast_engine():
@@ -249,28 +267,6 @@ def _retied(edges: Edges, edge: int, barred: set[tuple[int, int]]) -> tuple[int,
     right = int(edges.right[edge])
     group = np.flatnonzero(edges.first[:right] == edges.first[right])
     return next(((int(i), right) for i in group if (int(i), right) not in barred), None)
-
-
-def with_spans(texts: Sequence[str], table: pa.Table, report: Progress) -> list[Pair]:
-    """The edges as pairs; the first MAX_SPANNED that differ in words have the spans that match."""
-    tokens_of = lru_cache(4096)(lambda i: tokens(texts[i], SPAN_LIMIT))
-    columns = [table[name].to_pylist() for name in ("left", "right", "jaccard", "containment", "kind")]
-    spanned = []
-    for done, (left, right, jaccard, containment, kind) in enumerate(zip(*columns, strict=True)):
-        if done % 10_000 == 0:
-            report("align", done, table.num_rows)
-        spans: tuple[Span, ...] = ()
-        shown: Kind = kind
-        if kind in ("exact", "surface"):
-            shown = "exact" if texts[left] == texts[right] else "surface"
-            whole = (0, len(texts[left]), 0, len(texts[right]))
-            spans = (whole,) if whole[1] and whole[3] else ()
-        elif done < MAX_SPANNED:
-            spans, slot = align(texts[left], texts[right], tokens_of(left), tokens_of(right))
-            shown = "slot" if slot and kind == "words" else kind
-        spanned.append(Pair(left, right, jaccard, containment, shown, spans))
-    report("align", table.num_rows, table.num_rows)
-    return spanned
 
 
 def check_same(stored: Params, ours: Params) -> None:

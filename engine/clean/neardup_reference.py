@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from engine.clean.bands import Bands, Candidates, Gate, agreement, candidates, signatures
+from engine.clean.bands import Bands, Candidates, Gate, agreement, candidates, signatures, uncrowded
 from engine.clean.neardup_parts import Edges, Kinds, edges_of
 from engine.clean.shingles import Profile, Shingles, normalise, shingle_hashes
 
@@ -49,24 +49,26 @@ def find(
     gate = Gate(threshold, bands.num_perm)
     sizes = np.diff(shingles.offsets)
     keep = gate.passes(agreement(signed, met.left, met.right), sizes[met.left], sizes[met.right])
-    worth = list(zip(met.left[keep].tolist(), met.right[keep].tolist(), strict=True))
-    verified = list(_verified(shingles, worth, gate, report))
-    columns = np.array(verified, np.float64).reshape(-1, 5).T
+    left, right = met.left[keep], met.right[keep]
+    kept = uncrowded(right, met.crowded)
+    worth = list(zip(left[kept].tolist(), right[kept].tolist(), strict=True))
+    held = list(verified(shingles, worth, gate, report))
+    columns = np.array(held, np.float64).reshape(-1, 5).T
     exact = [i for i, text in enumerate(texts) if first[i] != i and text == texts[first[i]]]
-    return edges_of(first, np.array(exact, np.int64), rows, columns, _counts(met, shingles, len(worth)))
+    return edges_of(first, np.array(exact, np.int64), rows, columns, _counts(met, shingles, kept))
 
 
-def _counts(met: Candidates, shingles: Shingles, worth: int) -> dict[str, int]:
+def _counts(met: Candidates, shingles: Shingles, kept: npt.NDArray[np.bool_]) -> dict[str, int]:
     return {
         "shingles": len(shingles.hashes),
         "candidates": met.met,
-        "compared": worth,
+        "compared": int(kept.sum()),
         "flooded_buckets": met.flooded,
-        "untried_pairs": met.untried,
+        "untried_pairs": met.untried + int((~kept).sum()),
     }
 
 
-def _verified(
+def verified(
     shingles: Shingles, worth: list[tuple[int, int]], gate: Gate, report: Progress
 ) -> Iterator[tuple[int, int, float, float, int]]:
     """Those that hold: left, right, exact Jaccard and containment of their shingle sets, kind."""

@@ -169,17 +169,21 @@ _KEY = re.compile(
     r"|(?i:\b(?:api[_ -]?key|secret(?:[_ -]?key)?|access[_ -]?token|auth[_ -]?token|password|passwd|pwd)\b[\"']? *[:=] *[\"']?)"
     r"(?P<said>(?=[^\s\"',;<>]*\d)(?=[^\s\"',;<>]*[A-Za-z])[^\s\"',;<>(){}\[\]$]{12,})"
 )
-_HINTS = ("key", "secret", "token", "passw", "pwd", "authorization", "akia", "asia", "eyj", "aiza", "sg.")
-_DASHED, _UNDERSCORED = ("sk-", "glpat-", "xox", "pypi-"), ("gh", "hf_", "k_", "npm_", "glpat")
+_MARKS = (  # as they are written, without which there is no token of a maker
+    "PRIVATE KEY", "AKIA", "ASIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "sk-", "hf_", "xox", "AIza",
+    "sk_", "rk_", "pk_", "eyJ", "SG.", "npm_", "pypi-AgE",
+)  # fmt: skip
+_SAID_KEY = ("key", "secret", "token", "passw", "pwd")  # in any case, before a colon or an equals sign
 
 
 def _may_hold_key(text: str) -> bool:
+    """Whether it is worth a look: most texts are told from their letters alone."""
+    if any(mark in text for mark in _MARKS):
+        return True
+    if ":" not in text and "=" not in text:
+        return False
     low = text.lower()
-    return (
-        any(hint in low for hint in _HINTS)
-        or ("-" in low and any(hint in low for hint in _DASHED))
-        or ("_" in low and any(hint in low for hint in _UNDERSCORED))
-    )
+    return "authorization:" in low or any(word in low for word in _SAID_KEY)
 
 
 def keys(text: str) -> Iterator[Found]:

@@ -54,8 +54,8 @@ def proposal(cells: Sequence[Cell], *, cap: float = CAP, shortfall: float = SHOR
     for c in cells:
         ours, theirs = c.have / have, c.production / asked
         weight = min(cap, theirs / ours) if c.have else 0.0
-        draw = min(c.have, math.ceil(size * theirs)) if c.production else 0
-        lacks = max(0, math.ceil(have * theirs) - c.have)
+        draw = min(c.have, math.ceil(round(size * theirs, 9))) if c.production else 0
+        lacks = max(0, math.ceil(round(have * theirs, 9)) - c.have)
         shares.append(Share(c.cell, c.have, ours, theirs, weight, draw, lacks))
     total = sum(s.weight * s.have for s in shares)
     squares = sum(s.weight**2 * s.have for s in shares)

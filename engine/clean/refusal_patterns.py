@@ -132,7 +132,7 @@ PATTERNS: dict[str, str] = {
 
 HINTS: dict[str, tuple[str, ...]] = {
     "en": (
-        "can't", "cannot", "can not", "unable", " not ", "won't", "decline", "refuse", "n't", "against", "violate", "falls outside",
+        "n't", "cannot", "can not", "unable", " not ", "decline", "refuse", "against", "violate", "falls outside",
         "have no", " must",
     ),
     "de": ("nicht", "kein"),
@@ -149,6 +149,11 @@ HINTS: dict[str, tuple[str, ...]] = {
     "zh": ("法", "不能", "不可以", "没有"),
     "ja": ("ません", "かね", "できない"),
     "ko": ("없", "않", "못"),
+}  # fmt: skip
+
+# Without one of these none of a language can match either: looked for where one of HINTS was found.
+ALSO: dict[str, tuple[str, ...]] = {
+    "en": ("i ", "i'", "we ", "we'", "sorry", "apolog", "goes", "against", "violate", "falls outside", "is not something"),
 }  # fmt: skip
 
 

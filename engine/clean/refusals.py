@@ -10,12 +10,12 @@ found; an answer that refuses a part and does the rest counts as one.
 from __future__ import annotations
 
 from engine.clean.outcome import PASSED, Options, Result, failed, option_of, refuse_unknown
-from engine.clean.refusal_patterns import HINTS, PATTERNS, compiled
+from engine.clean.refusal_patterns import ALSO, HINTS, PATTERNS, compiled
 
 LOOKED = 300  # code points from the beginning: a refusal says so at once
 LANGUAGES = tuple(PATTERNS)
 _QUOTES = str.maketrans({"’": "'", "‘": "'", "´": "'", "`": "'", "\u00a0": " ", "\n": " "})
-_EACH = [(language, HINTS[language], compiled(language)) for language in LANGUAGES]
+_EACH = [(language, HINTS[language], ALSO.get(language, ("",)), compiled(language)) for language in LANGUAGES]
 _LATIN = [one for one in _EACH if any(hint.isascii() for hint in one[1])]  # all that ASCII can spell
 
 
@@ -31,10 +31,10 @@ def refusal_in(text: str) -> tuple[str, int] | None:
     ascii_only = plain.isascii()
     plain = plain.replace("\n", " ") if ascii_only else plain.translate(_QUOTES)
     low = plain.lower()
-    for language, hints, pattern in _LATIN if ascii_only else _EACH:
+    for language, hints, also, pattern in _LATIN if ascii_only else _EACH:
         for hint in hints:
             if hint in low:
-                if match := pattern.search(plain):
+                if any(one in low for one in also) and (match := pattern.search(plain)):
                     return language, match.start()
                 break
     return None

@@ -7,16 +7,17 @@ words counts as unseen, and the report says by which measure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from engine.clean.cover import dimensions_of_run
-from engine.clean.coverage import Dimension, where_of
+from engine.clean.cover import cells_of_run, dimensions_of_run
+from engine.clean.coverage import Dimension, label_of, where_of
 from engine.clean.shingles import Shingles, normalise, profile_for, shingle_hashes
 from engine.clean.versions import Version
-from store import grammar, read
+from store import grammar, read_dataset
+from store.language import script_of_text
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,72 +30,140 @@ LIKE = (
 )
 CANDIDATES = 200  # as many as the store's index gives
 ROWS = 5
+LONGEST = 10_000  # characters of an input that candidates are sought by
+
+
+IN = "in"
 
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """A training sample and how near its prompt is; ``bucket``: of the coverage grid that the version was frozen with."""
+    """A sample and how near its prompt is; ``bucket``: of the coverage grid that the version was frozen with; ``standing``:
+    that the version has it, else why not."""
 
     subject: str
     jaccard: float
     containment: float  # share of the input's shingles that the sample's prompt has
+    standing: str
     bucket: dict[str, str]
     prompt: str
     output: str
+    metadata: dict[str, Any]
+    known: dict[str, Any]  # other columns that dimensions may name
 
 
-def seen(
-    context: Context, version: Version, text: str, *, metadata: dict[str, Any] | None = None, rows: int = ROWS
-) -> dict[str, Any]:
-    """The nearest samples of a dataset version to an input, nearest first.
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a version holds of an input. ``best``: likeness of the nearest sample in it; ``samples_in_bucket``: of the
+    input's own bucket, as far as its metadata tells; ``nearest``: samples, in it or not, nearest first."""
 
-    Result: text numbers only; ``like``: whether the nearest reaches ``LIKE``; ``bucket``: the input's own, as far as
-    its metadata tells, with how many samples of the version are in it.
-    """
-    dimensions = dimensions_of_run(context, version.run)
-    found = _nearest(context, version, text, dimensions)
-    best = found[0].jaccard if found else 0.0
-    bucket = bucket_of(dimensions, text, metadata or {})
-    return {
-        "version": version.number,
-        "like": best >= LIKE,
-        "told": f"nearest {best:.2f}" if best >= LIKE else f"nothing like it (nearest {best:.2f}, like from {LIKE:g})",
-        "bucket": bucket,
-        "samples_in_bucket": _in_bucket(context, version, bucket),
-        "filter": where_of(bucket, dimensions),
-        "nearest": [
-            {"jaccard": f"{n.jaccard:.3f}", "containment": f"{n.containment:.3f}", "bucket": n.bucket, "subject": n.subject,
-             "prompt": n.prompt, "output": n.output}
-            for n in found[:rows]
-        ],
-    }  # fmt: skip
+    version: int
+    best: float
+    bucket: dict[str, str]
+    samples_in_bucket: int
+    where: str
+    nearest: tuple[Near, ...]
+
+    @property
+    def like(self) -> bool:
+        return self.best >= LIKE
+
+    def told(self) -> str:
+        """In a line."""
+        if self.like:
+            return f"nearest {self.best:.2f}"
+        told = f"nothing like it (nearest {self.best:.2f}, like from {LIKE:g})"
+        out = next((n for n in self.nearest if n.standing != IN and n.jaccard >= LIKE), None)
+        return (
+            told
+            if out is None
+            else f"{told}; one like it ({out.jaccard:.2f}) is not in the dataset: {out.standing}"
+        )
+
+    def as_payload(self) -> dict[str, Any]:
+        """Numbers as text."""
+        return {
+            "version": self.version, "like": self.like, "told": self.told(), "bucket": self.bucket,
+            "samples_in_bucket": self.samples_in_bucket, "filter": self.where,
+            "nearest": [
+                {"jaccard": f"{n.jaccard:.3f}", "containment": f"{n.containment:.3f}", "standing": n.standing,
+                 "bucket": n.bucket, "subject": n.subject, "prompt": n.prompt, "output": n.output}
+                for n in self.nearest
+            ],
+        }  # fmt: skip
 
 
-def _nearest(context: Context, version: Version, text: str, dimensions: tuple[Dimension, ...]) -> list[Near]:
-    """Members of the version among the candidates, by Jaccard similarity."""
-    table = context.store.fetch(read.SET_MEMBERS, project=context.project, run_id=version.run.run_id)
-    members = set(table["output_id"].to_pylist())
-    spec = {
-        "kind": "audit", "project": context.project, "model": version.run.result["teacher"], "similar": text,
-        "blind": False,
-    }  # fmt: skip
-    queue = context.store.call("open_queue", spec=spec)
-    try:
-        high = min(CANDIDATES, queue["length"])
-        details = context.store.call("texts", queue=queue["id"], low=0, high=high) if high else []
-    finally:
-        context.store.call("close_queue", queue=queue["id"])
-    kept = [d for d in details if d["subject"] in members]
-    if not kept:
-        return []
-    prompts = [d["prompt"]["text"] for d in kept]
-    shares = likeness(text, prompts)
-    found = [
-        Near(d["subject"], jaccard, containment, bucket_of(dimensions, d["prompt"]["text"], _metadata(d)), d["prompt"]["text"],
-             d["outputs"][0]["text"])
-        for d, (jaccard, containment) in zip(kept, shares, strict=True)
-    ]  # fmt: skip
-    return sorted(found, key=lambda n: (-n.jaccard, -n.containment, n.subject))
+class Looking:
+    """One version to look into, for one input after the other: its grid is read once."""
+
+    def __init__(self, context: Context, version: Version) -> None:
+        self.context, self.version = context, version
+        self.dimensions = dimensions_of_run(context, version.run)
+        self._buckets = {c.cell: c.have for c in cells_of_run(context, version.run)}
+
+    def seen(
+        self,
+        text: str,
+        *,
+        metadata: dict[str, Any] | None = None,
+        known: dict[str, Any] | None = None,
+        rows: int = ROWS,
+    ) -> Seen:
+        """The nearest samples to an input; ``known``: columns of it, as ``reference``. Those left out are named, but only
+        what is in the version makes it like."""
+        found = self._nearest(text)
+        bucket = bucket_of(self.dimensions, text, metadata or {}, known)
+        return Seen(
+            self.version.number,
+            max((n.jaccard for n in found if n.standing == IN), default=0.0),
+            bucket,
+            self._buckets.get(tuple(bucket.items()), 0),
+            where_of(bucket, self.dimensions),
+            tuple(
+                replace(n, bucket=bucket_of(self.dimensions, n.prompt, n.metadata, n.known))
+                for n in found[:rows]
+            ),
+        )
+
+    def _nearest(self, text: str) -> list[Near]:
+        """The candidates of the word index that are in the version or were left out of it, by Jaccard similarity."""
+        details = self._candidates(text)
+        standings = self._standings([d["subject"] for d in details]) if details else {}
+        details = [
+            d for d in details if standings[d["subject"]]
+        ]  # not what was never to be trained on, as the test
+        if not details:
+            return []
+        shares = likeness(text, [d["prompt"]["text"] for d in details])
+        found = [
+            Near(d["subject"], jaccard, containment, standings[d["subject"]], {}, d["prompt"]["text"],
+                 d["outputs"][0]["text"], _metadata(d),
+                 {"output": d["outputs"][0]["text"], "reference": d["prompt"]["reference"]})
+            for d, (jaccard, containment) in zip(details, shares, strict=True)
+        ]  # fmt: skip
+        return sorted(found, key=lambda n: (-n.jaccard, n.standing != IN, -n.containment, n.subject))
+
+    def _candidates(self, text: str) -> list[dict[str, Any]]:
+        store = self.context.store
+        spec = {
+            "kind": "audit", "project": self.context.project, "model": self.version.run.result["teacher"],
+            "similar": text[:LONGEST], "blind": True,
+        }  # fmt: skip
+        queue = store.call("open_queue", spec=spec)
+        try:
+            high = min(CANDIDATES, queue["length"])
+            return list(store.call("texts", queue=queue["id"], low=0, high=high)) if high else []
+        finally:
+            store.call("close_queue", queue=queue["id"])
+
+    def _standings(self, subjects: list[str]) -> dict[str, str]:
+        asked = self.context.store.ask(
+            read_dataset.STANDINGS,
+            project=self.context.project,
+            run_id=self.version.run.run_id,
+            subjects=subjects,
+        )
+        return {s.output_id: IN if s.included else s.rules for s in asked}
 
 
 def _metadata(detail: dict[str, Any]) -> dict[str, Any]:
@@ -122,18 +191,19 @@ def _row(found: Shingles, i: int) -> npt.NDArray[np.uint64]:
     return row
 
 
-def bucket_of(dimensions: tuple[Dimension, ...], text: str, metadata: dict[str, Any]) -> dict[str, str]:
-    """The bucket that an input falls into, by the labels of the grid."""
-    from engine.clean.coverage import grid
-
-    row: dict[str, Any] = {"have": 1}
+def bucket_of(
+    dimensions: tuple[Dimension, ...],
+    text: str,
+    metadata: dict[str, Any],
+    known: dict[str, Any] | None = None,
+) -> dict[str, str]:
+    """The bucket that an input falls into, by the labels of the grid; ``known``: other columns, as its reference."""
+    row = {"prompt": text, "text": text, "script": script_of_text(text)} | (known or {})
+    found = {}
     for d in dimensions:
         expression = grammar.parse(f"number({d.expression})" if d.edges else d.expression)
-        row[d.expression] = grammar.evaluate(expression, {"prompt": text, "text": text}, metadata)
-    (cell,) = grid([row], dimensions)
-    return dict(cell.cell)
-
-
-def _in_bucket(context: Context, version: Version, bucket: dict[str, str]) -> int:
-    buckets = context.store.ask(read.BUCKETS, project=context.project, run_no=version.run.run_no)
-    return next((b.have for b in buckets if msgspec.json.decode(b.cell) == bucket), 0)
+        value = grammar.evaluate(expression, row, metadata)
+        if d.edges and value is not None:
+            value = sum(float(value) >= edge for edge in d.edges)
+        found[d.expression] = label_of(d, value)
+    return found

@@ -53,11 +53,11 @@ _TYPOGRAPHY = str.maketrans(
     | dict.fromkeys("\u201c\u201d\u201e\u201f\u2033", '"')
     | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-")
 )
-_token = re.compile(
-    f"[{_DENSE}\U00020000-\U000323af]"
-    f"|(?:(?![{_DENSE}\U00020000-\U000323af])\\w|[{_INVISIBLE}\u0300-\u036f])+"
-    r"|\S"
-)
+_alone = f"[{_DENSE}\U00020000-\U000323af]"
+_part = f"(?:(?!{_alone})\\w|[{_INVISIBLE}\u0300-\u036f])"
+_token = re.compile(rf"{_alone}|{_part}+|\S")
+_of_dense, _of_word = re.compile(_alone), re.compile(_part)
+ONE_TOKEN, IN_WORD, SPACE, DIGIT, CAPITAL = 1, 2, 4, 8, 16  # bits of token_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +165,21 @@ def tokens(text: str, limit: int) -> tuple[list[str], list[tuple[int, int]]]:
     return words, spans
 
 
+def token_class(char: str) -> int:
+    """What a code point is to ``tokens``, as bits.
+
+    ONE_TOKEN: a token by itself where one begins with it; IN_WORD: goes on with a word; SPACE; DIGIT; CAPITAL:
+    in upper case, or no letter nor digit.
+    """
+    return (
+        ONE_TOKEN * bool(_of_dense.match(char))
+        | IN_WORD * bool(_of_word.match(char))
+        | SPACE * (_token.match(char) is None)
+        | DIGIT * char.isdigit()
+        | CAPITAL * (char.isupper() or not char.isalnum())
+    )
+
+
 def shingle_hashes(
     normalised: Sequence[str], profile: Profile, *, progress: Callable[[int], None] | None = None
 ) -> Shingles:
@@ -239,10 +254,10 @@ def letter_factors() -> U64:
     """Odd random-looking factors for the positions in a word, shape (LETTER_FACTORS,)."""
     import numpy as np
 
-    return _mix(np.arange(1, LETTER_FACTORS + 1, dtype=np.uint64)) | np.uint64(1)
+    return mix(np.arange(1, LETTER_FACTORS + 1, dtype=np.uint64)) | np.uint64(1)
 
 
-def _mix(values: U64) -> U64:
+def mix(values: U64) -> U64:
     """A bijection that spreads 64 bits (splitmix64's finaliser; Steele et al. 2014)."""
     import numpy as np
 
@@ -273,7 +288,7 @@ def _words(points: U64, kinds: U8, offsets: I64) -> tuple[U64, I64]:
     position = np.arange(len(points)) - np.repeat(starts, lengths)
     values = points * letter_factors()[position & (LETTER_FACTORS - 1)]
     values[kinds == IS_SPACE] = 0
-    return _mix(np.add.reduceat(values, starts)), starts
+    return mix(np.add.reduceat(values, starts)), starts
 
 
 def _windows(units: U64, offsets: I64, dense: Bools, profile: Profile) -> tuple[U64, I64]:
@@ -286,7 +301,7 @@ def _windows(units: U64, offsets: I64, dense: Bools, profile: Profile) -> tuple[
         state = _step(state, np.concatenate((units[j:], np.zeros(min(j, total), np.uint64))))
         if j + 1 == profile.dense:
             short = state
-    hashes = _mix(np.where(dense, short, state))
+    hashes = mix(np.where(dense, short, state))
     ends = np.repeat(offsets[1:], np.diff(offsets))
     valid = np.arange(total) + np.where(dense, profile.dense, profile.n) <= ends
     before = np.concatenate(([0], np.cumsum(valid)))
@@ -306,4 +321,4 @@ def _whole(units: U64, starts: I64, ends: I64, n: int) -> U64:
     for j in range(n):
         inside = starts + j < ends
         state[inside] = _step(state[inside], units[starts[inside] + j])
-    return _mix(state)
+    return mix(state)

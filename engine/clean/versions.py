@@ -14,10 +14,10 @@ from engine.clean.near import near_duplicates_of
 from engine.context import Closed, Context
 from store import read, read_dataset
 from store.errors import InputError, RuleError
-from store.records import Dropped, SetMember
+from store.records import Dropped, File, SetMember
 
 HEX = 6  # characters of a hash that name a version
-CARRIED = ("fingerprint", "candidates", "dropped", "spoke_against", "slices", "coverage", "audit")
+CARRIED = ("fingerprint", "candidates", "dropped", "spoke_against", "slices", "coverage", "audit", "match")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +160,18 @@ def restore(context: Context, one: Version) -> dict[str, Any]:
         ),
     )
     opened.add("dropped", _reasons(context, one))
+    if "match" in result:
+        opened.add("file", _files(context, one))
     opened.close(result)
     return result
+
+
+def _files(context: Context, one: Version) -> Iterator[File]:
+    """The older version's files, as the new run's rows."""
+    for row in context.store.rows_of_run(
+        one.run.run_no, "file", ["name", "media_type", "sha256", "body"]
+    ).to_pylist():
+        yield File(0, 0, **row)
 
 
 def _reasons(context: Context, one: Version) -> Iterator[Dropped]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from engine.contract_records import Contract
 from engine.evaluate.answers import scored
 from engine.evaluate.freeze import in_force
 from engine.evaluate.gate import Gate, GateRow, MeasureRow, judge_gate, refuse_graded
+from engine.evaluate.measured import Timed, measured
 from engine.evaluate.metrics import METRICS
 from engine.stages import as_mapping, option
 from store.errors import RuleError
@@ -97,9 +98,9 @@ def attempts_spent(context: Context, evaluated: Closed) -> int:
 
 
 def gate_rows(
-    contract: Contract, counts: Sequence[Counted], latencies_ms: Sequence[float]
+    contract: Contract, counts: Sequence[Counted], answers: Iterable[Timed]
 ) -> list[GateRow | MeasureRow]:
-    """The contract's bars with the evidence for each."""
+    """The contract's bars with the evidence for each: counts by slice, and what the student's ``answers`` took."""
     by_name = {c.slice: c for c in counts}
     rows: list[GateRow | MeasureRow] = [
         GateRow(bar.slice, bar.kind, bar.bar, n=(c := by_name[bar.slice]).n, both_right=c.both_right,
@@ -107,22 +108,19 @@ def gate_rows(
                 minimum_n=contract.gate.minimum_n)
         for bar in bars(contract.gate)
     ]  # fmt: skip
-    if contract.student.p95_latency_ms is not None:
-        rows.append(MeasureRow("p95_latency_ms", contract.student.p95_latency_ms, tuple(latencies_ms)))
-    return rows
+    return [*rows, *measured(contract.student, answers)]
 
 
 def judged(context: Context, evaluated: Closed, student: str) -> tuple[Gate, list[Counted], dict[str, Any]]:
     """The gate, the counts under it, and the protocol rows: attempts and unanswered prompts.
 
-    All of it from what that evaluation scored: outputs, runs and latencies that came later are not seen.
+    All of it from what that evaluation scored: outputs, runs, latencies and costs that came later are not seen.
     """
     contract = context.contract()
     refuse_graded(METRICS[contract.task.metric])
     counts = counted(context, evaluated, student, slices_of(contract))
     given = scored(context, evaluated, student).values()
-    latencies = [row.latency_us / 1000 for row in given if row.latency_us is not None]
-    gate = judge_gate(gate_rows(contract, counts, latencies), level=float(contract.gate.level))
+    gate = judge_gate(gate_rows(contract, counts, given), level=float(contract.gate.level))
     spent = attempts_spent(context, evaluated)
     unanswered = evaluated.result["scorable"] - counts[0].n
     protocol = {

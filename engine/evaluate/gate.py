@@ -32,7 +32,7 @@ from store.errors import InputError, RuleError
 
 MEAN_MINIMUM_N = 30  # below it the central limit theorem is no evidence about a skewed cost
 LATENCY_SHARE = 0.95
-KINDS = ("margin", "floor", "p95_latency_ms", "cost_per_1000")
+MEASURED = ("p95_latency_ms", "cost_per_1000")
 
 
 class Judgement(enum.Enum):
@@ -93,9 +93,11 @@ class MeasureRow:
     values: Sequence[float]
     slice: str = "all"
     critical: bool = False
+    known: str = ""  # how the values are known, where that is not plain
+    missing: str = ""  # what to give where there are none
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS[2:]:
+        if self.kind not in MEASURED:
             raise InputError(f"no such budget: {self.kind}", where=f"gate row {self.slice}")
         if not all(value >= 0 and math.isfinite(value) for value in self.values):
             raise InputError("a measured value is negative or no number", where=f"gate row {self.slice}")
@@ -267,13 +269,16 @@ def _find_measure(row: MeasureRow, level: float) -> Finding:
         _latency(row, level) if row.kind == "p95_latency_ms" else _cost(row, level)
     )
     budget, n = float(row.budget), len(row.values)
+    known = f" ({row.known})" if row.known else ""
     verdict: tuple[Judgement, int | None, str]
     if lower is not None and lower > budget:
-        verdict = (Judgement.FAIL, None, f"at least {lower:.4g}, over the budget {budget:.4g}")
+        verdict = (Judgement.FAIL, None, f"at least {lower:.4g}, over the budget {budget:.4g}{known}")
     elif upper is not None and upper <= budget:
-        verdict = (Judgement.PASS, None, f"at most {upper:.4g}, within the budget {budget:.4g}")
+        verdict = (Judgement.PASS, None, f"at most {upper:.4g}, within the budget {budget:.4g}{known}")
+    elif not n:
+        verdict = _unproven(least, row.missing or "nothing was measured")
     else:
-        verdict = _unproven(least, f"{n:,} requests cannot tell")
+        verdict = _unproven(least, f"{n:,} requests cannot tell{known}")
     return Finding(row.slice, row.kind, row.budget, row.critical, n, estimate, lower, upper, *verdict)
 
 

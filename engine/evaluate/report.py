@@ -19,11 +19,12 @@ from engine.context import Closed, Context
 from engine.contract_records import Contract
 from engine.evaluate.answers import Scorer, answered, label_in, scored
 from engine.evaluate.freeze import in_force
+from engine.evaluate.measured import measures
 from engine.evaluate.metrics import agreement, label_reports, macro_f1
 from engine.stages import as_mapping
 from engine.students.train import SPELLINGS, WEIGHTS
+from engine.students.written import answer_row
 from store import read
-from store.canonical import canonical_text, output_id_of
 from store.client import Run
 from store.errors import RuleError
 from store.records import SEQ_BITS, Output, Score, key_of
@@ -183,19 +184,10 @@ def _predict(context: Context, trained: Closed, members: list[read.SetRow]) -> l
         start = time.perf_counter_ns()
         student.predict([texts[i]])
         latency[i] = (time.perf_counter_ns() - start) // 1000
-    outputs = []
-    for i, (member, prediction) in enumerate(zip(members, predictions, strict=True)):
-        text = spelling.get(prediction.label, prediction.label)
-        top = [
-            {"token": spelling.get(label, label), "logprob": round(value, 6)}
-            for label, value in prediction.top
-        ]
-        logprobs = canonical_text({"content": [{**top[0], "top_logprobs": top}]})
-        outputs.append(
-            Output(0, 0, member.arrival_key, member.prompt_id, output_id_of(member.prompt_id, name, 0, text), name, 0,
-                   text, "stop", None, None, None, latency.get(i), logprobs)
-        )  # fmt: skip
-    return outputs
+    return [
+        answer_row((member.arrival_key, member.prompt_id), name, prediction, spelling, latency.get(i))
+        for i, (member, prediction) in enumerate(zip(members, predictions, strict=True))
+    ]
 
 
 def _summary(
@@ -217,10 +209,10 @@ def _summary(
         "same_as_teacher": same,
         "compared": pairs,
     }
-    timed = sorted(row.latency_us / 1000 for row in given.values() if row.latency_us is not None)
-    if timed:
-        summary["latency_ms"] = {"n": len(timed), "p50": _four(statistics.percentile(timed, 0.5)),
-                                 "p95": _four(statistics.percentile(timed, 0.95))}  # fmt: skip
+    machine = (
+        None if given is teacher else contract.student.machine_per_hour
+    )  # what would serve the teacher is not said
+    summary |= measures(given.values(), machine)
     if contract.task.metric == "label":
         summary |= _per_label(contract, members, given)
     return summary

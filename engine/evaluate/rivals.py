@@ -17,10 +17,9 @@ from engine.contract_records import Contract
 from engine.evaluate.answers import Scorer, answered
 from engine.evaluate.bars import slices_of
 from engine.evaluate.gate import Gate, GateRow, MeasureRow, Row, judge_gate, paired_counts
+from engine.evaluate.measured import measured
 from store import grammar, read
 from store.errors import RuleError
-
-NANO = 1e-9
 
 
 def rivals(context: Context, frozen: Closed) -> list[dict[str, Any]]:
@@ -150,13 +149,4 @@ def _measured(
     if budget.p95_latency_ms is None and budget.cost_per_1000 is None:
         return []
     wanted = {m.prompt_id for m in members}
-    outputs = context.store.ask(read.OUTPUTS, project=context.project, model=model, split=None)
-    mine = [o for o in outputs if o.prompt_id in wanted]
-    rows = []
-    if budget.p95_latency_ms is not None:
-        values = tuple(o.latency_us / 1000 for o in mine if o.latency_us is not None)
-        rows.append(MeasureRow("p95_latency_ms", budget.p95_latency_ms, values))
-    if budget.cost_per_1000 is not None:
-        costs = tuple(o.cost_nano * NANO for o in mine if o.cost_nano is not None)
-        rows.append(MeasureRow("cost_per_1000", budget.cost_per_1000, costs))
-    return rows
+    return measured(budget, (a for a in answered(context, model, None) if a.prompt_id in wanted))

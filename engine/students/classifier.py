@@ -103,8 +103,16 @@ def target_of(text: str, logprobs: str | None, codes: Mapping[str, str]) -> Targ
     return Target(label, tuple(top))
 
 
-def train(texts: Sequence[str], targets: Sequence[Target], params: TrainParams | None = None) -> Classifier:
-    """A student that answers as ``targets`` say; one target a text.
+def train(
+    texts: Sequence[str],
+    targets: Sequence[Target],
+    params: TrainParams | None = None,
+    *,
+    sample_weights: Sequence[float] | None = None,
+) -> Classifier:
+    """A student that answers as ``targets`` say; one target, and one weight above 0 where given, a text.
+
+    Weights are brought to a mean of 1, so that the regularisation keeps its strength.
 
     Raises:
         InputError: lengths differ, nothing to train on, a single label, or soft training without logprobs.
@@ -115,6 +123,8 @@ def train(texts: Sequence[str], targets: Sequence[Target], params: TrainParams |
     params = params or TrainParams()
     if len(texts) != len(targets):
         raise InputError(f"{len(texts)} texts with {len(targets)} targets")
+    if sample_weights is not None and (len(sample_weights) != len(texts) or min(sample_weights) <= 0):
+        raise InputError(f"{len(sample_weights)} weights for {len(texts)} texts, each to be above 0")
     chosen = np.random.default_rng(params.seed).permutation(len(texts))[: params.limit]
     used = [targets[i] for i in chosen]
     labels, wanted = _wanted(used, params)
@@ -123,7 +133,8 @@ def train(texts: Sequence[str], targets: Sequence[Target], params: TrainParams |
         rows = words.fit_transform([texts[i] for i in chosen])
     except ValueError:
         raise InputError("the texts hold no word of two letters or more", where="train") from None
-    solved = _solve(rows, wanted, params)
+    heavy = np.ones(len(used)) if sample_weights is None else np.asarray(sample_weights)[chosen]
+    solved = _solve(rows, wanted, heavy / heavy.mean(), params)
     return Classifier(
         weights=solved[:-1].astype(np.float32),
         bias=solved[-1].astype(np.float32),
@@ -163,27 +174,28 @@ def _wanted(targets: Sequence[Target], params: TrainParams) -> tuple[tuple[str, 
     return labels, wanted / wanted.sum(axis=1, keepdims=True)
 
 
-def _solve(rows: Any, wanted: Floats, params: TrainParams) -> Floats:
+def _solve(rows: Any, wanted: Floats, heavy: Floats, params: TrainParams) -> Floats:
     """Weights and, as last row, bias: float64 (features + 1, labels), by L-BFGS from zero.
 
     The optimum of scikit-learn's multinomial LogisticRegression on every row repeated once a label with
     ``wanted`` as sample weights (the test's oracle), without the repetition: cross-entropy against a
-    distribution has the gradient softmax - wanted. Weights are penalised, the bias is not.
+    distribution has the gradient softmax - wanted. Weights are penalised, the bias is not. ``heavy``: how much each
+    text counts, mean 1.
     """
     import numpy as np
     from scipy.optimize import minimize
 
     texts, features = rows.shape
-    columns, l2 = rows.T.tocsr(), 1.0 / (params.C * texts)
+    columns, l2, share = rows.T.tocsr(), 1.0 / (params.C * texts), (heavy / texts)[:, None]
 
     def loss(flat: Floats) -> tuple[float, Floats]:
         point = flat.reshape(features + 1, -1)
         logs = _log_softmax(rows @ point[:-1] + point[-1])
-        gap = (np.exp(logs) - wanted) / texts
+        gap = (np.exp(logs) - wanted) * share
         slope = np.empty_like(point)
         slope[:-1] = columns @ gap + l2 * point[:-1]
         slope[-1] = gap.sum(axis=0)
-        value = -(wanted * logs).sum() / texts + 0.5 * l2 * (point[:-1] ** 2).sum()
+        value = -(wanted * logs * share).sum() + 0.5 * l2 * (point[:-1] ** 2).sum()
         return float(value), slope.ravel()
 
     start = np.zeros((features + 1) * wanted.shape[1])

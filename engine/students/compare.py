@@ -74,7 +74,7 @@ def _add(
     named: tuple[str, dict[str, Any]],
     answered_: list[tuple[read.SetRow, tuple[str, int | None]]],
 ) -> None:
-    """A run with the baseline's outputs: what it computes here costs nothing a request."""
+    """A run with the baseline's outputs: what it computes here costs what the contract's machine does meanwhile."""
     name, told = named
     context.declare(name, "baseline", told)
     opened = context.open("baselines", dict(as_mapping(params)), {"set": frozen.result["set_sha256"]})
@@ -82,7 +82,7 @@ def _add(
         "output",
         (
             Output(0, 0, m.arrival_key, m.prompt_id, output_id_of(m.prompt_id, name, 0, text), name, 0,
-                   text, "stop", None, None, 0, latency, None)
+                   text, "stop", None, None, None, latency, None)
             for m, (text, latency) in answered_
         ),
     )  # fmt: skip

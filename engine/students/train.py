@@ -9,10 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from engine.clean.match import weights_of
 from engine.context import Closed, Context
 from engine.contract_records import Contract
 from engine.evaluate.answers import codes_of, label_in, spellings
 from engine.evaluate.freeze import in_force
+from engine.evaluate.measured import refuse_large
 from engine.stages import as_mapping, option
 from store import read
 from store.canonical import canonical, digest
@@ -33,8 +35,11 @@ class Params:
     limit: int = option(0, "at most so many samples, drawn by --seed; 0: all")
     seed: int = option(1, "of the draw")
     c: float = option(10.0, "inverse strength of regularisation")
+    features: int = option(50_000, "words and phrases known at most")
+    words: int = option(2, "longest phrase, in words")
 
 
+Row = tuple[str, str, str | None, float]  # prompt, teacher's text, logprobs, weight
 WEIGHTS, SPELLINGS = "weights.npz", "spellings.json"
 
 
@@ -54,13 +59,16 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     if params.name and context.declared(params.name):
         raise RuleError(f"there is a model {params.name} already", todo="Give this one another --name.")
     rows = _rows(context, dataset, frozen)
-    texts, targets, said = _targets(rows, contract)
+    texts, targets, said, heavy = targets_of(rows, contract)
     chosen = TrainParams(
         mode=params.mode,  # type: ignore[arg-type]  # its own __post_init__ refuses others
         temperature=params.temperature, C=params.c, seed=params.seed, limit=params.limit or None,
+        most_features=params.features, ngrams=(1, params.words),
     )  # fmt: skip
     context.progress("train", 0, len(texts))
-    student = train(texts, targets, chosen)
+    student = train(texts, targets, chosen, sample_weights=heavy)
+    parameters = (len(student.vocabulary) + 1) * len(student.labels)  # weights and intercepts
+    refuse_large(contract.student, parameters)
     weights = student.to_bytes()
     name = params.name or _free_name(
         context, f"tfidf-{params.mode}-{min(len(texts), params.limit or len(texts))}"
@@ -90,7 +98,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         ],
     )
     result = {"model": name, "samples": min(len(texts), params.limit or len(texts)), "unusable": len(rows) - len(texts),
-              "features": len(student.vocabulary), "labels": len(student.labels), **told}  # fmt: skip
+              "features": len(student.vocabulary), "labels": len(student.labels), "parameters": parameters, **told}  # fmt: skip
     context.declare(name, "student", told)
     opened.close(result)
     context.tell("train", len(texts), len(texts))
@@ -103,8 +111,8 @@ def _free_name(context: Context, name: str) -> str:
     return next(n for n in (name, *(f"{name}-{i}" for i in range(2, len(taken) + 3))) if n not in taken)
 
 
-def _rows(context: Context, dataset: Closed, frozen: Closed) -> list[tuple[str, str, str | None]]:
-    """(prompt, teacher's text, logprobs) of the dataset's members, in its order."""
+def _rows(context: Context, dataset: Closed, frozen: Closed) -> list[Row]:
+    """The dataset's members in its order; without those that production never asks for, where they are weighted."""
     members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=dataset.run_id)
     test = context.store.fetch(read.SET_MEMBERS, project=context.project, run_id=frozen.run_id)[
         "prompt_id"
@@ -119,19 +127,22 @@ def _rows(context: Context, dataset: Closed, frozen: Closed) -> list[tuple[str, 
     )
     columns = [outputs[name].to_pylist() for name in ("output_key", "prompt", "text", "logprobs")]
     by_key = {key: (prompt, text, logprobs) for key, prompt, text, logprobs in zip(*columns, strict=True)}
-    return [by_key[m.output_key] for m in members if m.output_key in by_key]
+    weights = weights_of(context, dataset.run_id) or [1.0] * len(members)
+    return [
+        (*by_key[m.output_key], weight)
+        for m, weight in zip(members, weights, strict=True)
+        if m.output_key in by_key and weight > 0
+    ]
 
 
-def _targets(
-    rows: list[tuple[str, str, str | None]], contract: Contract
-) -> tuple[list[str], list[Target], list[str]]:
-    """Texts and targets of the rows whose answer is a label, and how the teacher wrote it."""
+def targets_of(rows: list[Row], contract: Contract) -> tuple[list[str], list[Target], list[str], list[float]]:
+    """Texts and targets of the rows whose answer is a label, how the teacher wrote it, and how much each counts."""
     from engine.students.classifier import target_of
 
     codes = codes_of(contract)
     names = {label.name: label.name for label in contract.task.labels}
-    texts, targets, said = [], [], []
-    for prompt, answer, logprobs in rows:
+    texts, targets, said, heavy = [], [], [], []
+    for prompt, answer, logprobs, weight in rows:
         label = label_in(answer, contract)
         if label is None:
             continue
@@ -139,8 +150,9 @@ def _targets(
         texts.append(prompt)
         targets.append(target_of(code, logprobs, codes | names | {label: label}))
         said.append(answer)
+        heavy.append(weight)
     if not texts:
         raise RuleError(
             "no answer of the dataset is a label of the contract", todo="See task.labels in the contract."
         )
-    return texts, targets, said
+    return texts, targets, said, heavy

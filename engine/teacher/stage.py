@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from engine.contract_exclusions import Exclusions
 from engine.contract_records import Contract
 from engine.do_nothing import go_on
 from engine.stages import as_mapping, option
+from engine.teacher.price import Price, price_of
 from store import read
 from store.canonical import messages_of, output_id_of
 from store.errors import Cancelled, EndpointError, InputError, RuleError
@@ -40,15 +42,19 @@ class Params:
     requests: bool = option(False, "only what requests for samples ask for, production's prompts first")
     part: int = option(1000, "answers after which a part is closed and can be reviewed")
     reason: str = option("", "why the teacher is asked although a baseline would do (recorded)")
+    price: str = option(
+        "", "of a million tokens in/out, as 2.50/10, where the contract has none; stored with answers"
+    )
 
 
 def run(context: Context, params: Params) -> dict[str, Any]:
-    """Generate. Result: answered, called, replayed, failed, tokens. Raises RuleError without a locked contract."""
+    """Generate. Result: answered, called, replayed, failed, tokens, cost. Raises RuleError without a locked contract."""
     from engine.teacher.client import generate
     from engine.teacher.journal import Journal
     from engine.teacher.report import Limits
 
     contract, locked = context.contract(), context.locked()
+    price = price_of(contract.teacher, params.price)
     go_on(context, params.reason)
     key = _api_key(contract)
     teacher = _pinned(contract, params, key)
@@ -57,7 +63,8 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     context.declare(name, "teacher", {"fingerprint": teacher.fingerprint(), **_told(teacher)})
     wanted = _wanted(context, contract, params, name)
     total = sum(len(samples) for _, samples in wanted.values())
-    parts = _Parts(context, params, {"contract": locked.hash, "teacher": teacher.fingerprint()}, name, wanted)
+    inputs = {"contract": locked.hash, "teacher": teacher.fingerprint()}
+    parts = _Parts(context, params, inputs, name, wanted, price=price)
     with Journal(_journal_path(context, teacher), teacher.fingerprint(), about=teacher.about()) as journal:
         try:
             report = generate(
@@ -76,7 +83,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         parts.close(report)
     if report.cancelled:
         raise Cancelled(f"stopped after {report.answered:,} of {total:,} answers", todo=AGAIN)
-    return _result(report, name)
+    return _result(report, name) | parts.cost()
 
 
 def _same_teacher(context: Context, name: str, teacher: Teacher) -> None:
@@ -199,19 +206,25 @@ class _Parts:
         inputs: dict[str, Any],
         name: str,
         wanted: Wanted,
+        *,
+        price: Price | None,
     ) -> None:
         self.context, self.params, self.inputs, self.name, self.wanted = context, params, inputs, name, wanted
+        self.price, self.spent_nano, self.uncounted = price, 0, 0
         self.pending: list[Output] = []
 
     def add(self, answer: Answer) -> None:
         """One durable answer."""
         arrival, _ = self.wanted[int(answer.key)]
+        cost = self.price.nano(answer.tokens_in, answer.tokens_out) if self.price is not None else None
+        self.spent_nano += cost or 0
+        self.uncounted += cost is None
         self.pending.append(
             Output(
                 0, 0, arrival.arrival_key, arrival.prompt_id,
                 output_id_of(arrival.prompt_id, self.name, answer.sample_index, answer.text),
                 self.name, answer.sample_index, answer.text, answer.finish_reason, answer.tokens_in,
-                answer.tokens_out, None, answer.latency_us, answer.logprobs,
+                answer.tokens_out, cost, answer.latency_us, answer.logprobs,
             )
         )  # fmt: skip
         if len(self.pending) >= self.params.part:
@@ -225,9 +238,17 @@ class _Parts:
         opened = self.context.open("generate", dict(as_mapping(self.params)), self.inputs)
         opened.add("output", self.pending)
         opened.close(
-            {"outputs": len(self.pending)} | (_result(report, self.name) if report else {"part": True})
+            {"outputs": len(self.pending)}
+            | (_result(report, self.name) | self.cost() if report else {"part": True})
         )
         self.pending = []
+
+    def cost(self) -> dict[str, Any]:
+        """What the answers cost, replayed ones too, and how many without a count of tokens; {} where no price is known."""
+        if self.price is None:
+            return {}
+        told: dict[str, Any] = {"cost": f"{Decimal(self.spent_nano).scaleb(-9):f}"}
+        return told | ({"without_cost": self.uncounted} if self.uncounted else {})
 
 
 def _result(report: Report, name: str) -> dict[str, Any]:

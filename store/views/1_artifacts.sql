@@ -11,6 +11,8 @@ create or replace view edges as
 select r.project, e.* from edge e join closed_run r using (run_no);
 create or replace view cluster_members as
 select r.project, m.* from cluster_member m join closed_run r using (run_no);
+create or replace view suggestions as
+select r.project, s.* from suggestion s join closed_run r using (run_no);
 create or replace view buckets as
 select r.project, b.* from bucket b join closed_run r using (run_no);
 create or replace view set_members as

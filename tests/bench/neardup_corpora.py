@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.clean.shingles import OUTPUTS, PROMPTS, Profile, normalise, shingle_hashes
+from engine.clean.shingles import OUTPUTS, PROMPTS, Profile, Shingles, normalise, shingle_hashes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -198,33 +198,50 @@ def profile_of(kind: str) -> Profile:
 
 
 def true_pairs(
-    texts: list[str], profile: Profile, threshold: float
+    texts: list[str], profile: Profile, threshold: float, *, all_with_all: bool = False
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Every pair of different surfaces at Jaccard >= threshold, shape (pairs, 2), and its Jaccard."""
+    """Every pair of different surfaces at Jaccard >= threshold, shape (pairs, 2), and its Jaccard.
+
+    By the join; or ``all_with_all``, which takes the square of the time and must say the same.
+    """
     import numpy as np
 
-    from tests.bench.neardup_join import join
+    from tests.bench.neardup_join import compare_all, join
 
     oldest: dict[str, int] = {}
     for i, text in enumerate(map(normalise, texts)):
         oldest.setdefault(text, i)
     rows = np.array(list(oldest.values()), np.int64)
-    shingles = shingle_hashes(list(oldest), profile)
-    sets = [
-        np.unique(shingles.hashes[a:b]) for a, b in zip(shingles.offsets, shingles.offsets[1:], strict=False)
-    ]
-    sizes = np.array([len(s) for s in sets])
-    _, ids, counts = np.unique(np.concatenate(sets), return_inverse=True, return_counts=True)
-    rank = np.empty(len(counts), np.int64)
-    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts))  # rare tokens first
-    tokens = rank[ids]
-    starts = np.concatenate(([0], np.cumsum(sizes)))
-    order = np.lexsort((tokens, np.repeat(np.arange(len(sizes)), sizes)))
-    left, right, shared = join(tokens[order].astype(np.int32), starts, len(counts), threshold)
+    tokens, starts, vocabulary = _ranked(shingle_hashes(list(oldest), profile))
+    sizes = np.diff(starts)
+    if all_with_all:
+        left, right, shared = compare_all(tokens, starts, threshold)
+    else:
+        left, right, shared = join(tokens, starts, vocabulary, threshold)
     jaccard = shared / (sizes[left] + sizes[right] - shared)
     pairs = np.sort(np.stack((rows[left], rows[right]), axis=1), axis=1)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     return pairs[order], jaccard[order]
+
+
+def _ranked(shingles: Shingles) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], int]:
+    """Each text's distinct shingles by rank, rare ones first; where each text's begin; how many ranks there are."""
+    import numpy as np
+
+    owner = np.repeat(np.arange(len(shingles.offsets) - 1), np.diff(shingles.offsets))
+    order = np.lexsort((shingles.hashes, owner))
+    hashes, owner = shingles.hashes[order], owner[order]
+    del order
+    new = np.ones(len(hashes), np.bool_)
+    new[1:] = (hashes[1:] != hashes[:-1]) | (owner[1:] != owner[:-1])
+    hashes, owner = hashes[new], owner[new]
+    starts = np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=len(shingles.offsets) - 1))))
+    _, ids, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+    rank = np.empty(len(counts), np.int32)
+    rank[np.argsort(counts, kind="stable")] = np.arange(len(counts), dtype=np.int32)
+    tokens = rank[ids]
+    del ids, hashes
+    return tokens[np.lexsort((tokens, owner))], starts, len(counts)
 
 
 def main() -> None:

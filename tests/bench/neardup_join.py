@@ -63,3 +63,31 @@ def join(tokens: I32, starts: I64, vocabulary: int, threshold: float) -> tuple[I
             posted[ends[token]] = i
             ends[token] += 1
     return left[:q], right[:q], shared[:q]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def compare_all(tokens: I32, starts: I64, threshold: float) -> tuple[I64, I64, I64]:
+    """As ``join``, by comparing every set with every other until it cannot be: what the join is held against."""
+    left, right, shared, q = np.empty(1024, np.int64), np.empty(1024, np.int64), np.empty(1024, np.int64), 0
+    for i in range(len(starts) - 1):
+        for j in range(i):
+            overlap, a, b = 0, starts[i], starts[j]
+            needed = threshold / (1 + threshold) * (starts[i + 1] - a + starts[j + 1] - b) - 1e-6
+            while (
+                overlap + min(starts[i + 1] - a, starts[j + 1] - b) >= needed
+                and a < starts[i + 1]
+                and b < starts[j + 1]
+            ):
+                x, y = tokens[a], tokens[b]
+                overlap += x == y
+                a += x <= y
+                b += y <= x
+            union = starts[i + 1] - starts[i] + starts[j + 1] - starts[j] - overlap
+            if overlap >= threshold * union - 1e-9:
+                if q == len(left):
+                    left = np.concatenate((left, np.empty(q, np.int64)))
+                    right = np.concatenate((right, np.empty(q, np.int64)))
+                    shared = np.concatenate((shared, np.empty(q, np.int64)))
+                left[q], right[q], shared[q] = j, i, overlap
+                q += 1
+    return left[:q], right[:q], shared[:q]

@@ -243,7 +243,7 @@ def test_what_a_stage_imports_beyond_the_base_is_in_doctors_table() -> None:
     brings, base = metadata.packages_distributions(), installed_closure(BASE)
     for stage in STAGES.values():
         heads = imports_of(stage.module, set()) - set(sys.stdlib_module_names) - {"engine", "store"}
-        needed = {dist.lower() for head in heads for dist in brings.get(head, [head])}
+        needed = {dist.lower().replace("_", "-") for head in heads for dist in brings.get(head, [head])}
         assert needed - base == {need.package for need in PACKAGES.get(stage.name, ())}, stage.name
     assert set(MAKES) == {stage.needs for stage in STAGES.values()} - {""}
 

@@ -72,6 +72,19 @@ def test_training_reaches_the_optimum_that_scikit_learn_finds_on_repeated_weight
     np.testing.assert_allclose(np.exp(ours.log_probabilities(texts)), oracle.predict_proba(rows), atol=0.01)
 
 
+def test_a_weighted_sample_counts_as_often_as_its_weight_says() -> None:
+    texts, targets = pool()
+    heavy = [1.0 + 2.0 * (n % 3 == 0) for n in range(len(texts))]
+    ours = train(texts, targets, TrainParams(mode="hard"), sample_weights=heavy)
+    rows = TfidfVectorizer(ngram_range=(1, 2)).fit_transform(texts)
+    mean = np.mean(heavy)
+    oracle = LogisticRegression(C=10, max_iter=500)
+    oracle.fit(rows, [target.label for target in targets], sample_weight=heavy / mean)
+    np.testing.assert_allclose(np.exp(ours.log_probabilities(texts)), oracle.predict_proba(rows), atol=0.01)
+    plain = train(texts, targets, TrainParams(mode="hard"))
+    assert not np.allclose(plain.log_probabilities(texts), ours.log_probabilities(texts), atol=0.01)
+
+
 def test_soft_training_follows_the_teachers_doubt_and_hard_training_its_label() -> None:
     texts, targets = pool()
     doubt = [math.exp(target.top[0][1]) for target in targets]

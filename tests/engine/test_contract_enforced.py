@@ -182,3 +182,51 @@ def test_break_even_is_printed_from_the_contract_and_from_what_is_given(shell: S
     shown = shell("contract", "check", tmp_path / "contract.toml")
     assert shown["break_even"]["pays"] is True
     assert [bar["at_least"] for bar in shown["bars"]] == [88, 52, 14]
+
+
+def test_rows_come_back_once_a_new_version_lets_them_in_and_no_row_comes_twice(
+    shell: Shell, tmp_path: Path
+) -> None:
+    path = tmp_path / "contract.toml"
+    shell("contract", "lock", path)
+    some = rows(tmp_path / "some.jsonl", "train", range(10), big="shipping")
+    words = ("import", some, *MAP, "--output", "big=big", "--teacher", "big")
+    first = shell(*words)
+    assert (first["arrivals"], sum(first["excluded"].values())) == (8, 2)
+    assert "import the same file again" in first["note"]
+    again = shell(*words)
+    assert (again["arrivals"], again["already_imported"]) == (0, ["some.jsonl"])  # the rules are the same
+    path.write_text(contract().replace('exclude = ["consent = no"]\n', ""))
+    told = shell("contract", "lock", path)
+    (command,) = told["import_again"]
+    assert command == (
+        "spiritsafe import some.jsonl --meta consent=consent --meta customer=customer --output big=big --prompt q"
+        " --reference gold --source production --split train --teacher big"
+    )
+    second = shell(*words)
+    assert (second["arrivals"], second["outputs"], second["read_again"]) == (1, 1, ["some.jsonl"])
+    assert second["excluded"] == {"id named by its hash": 1}
+    assert TEXTS[1] in prompts(shell)
+    path.write_text(contract().replace(RULES, ""))
+    assert shell("contract", "lock", path)["import_again"]
+    third = shell(*words)
+    assert (third["arrivals"], third.get("excluded")) == (1, None)
+    assert prompts(shell) == set(TEXTS[:10])
+    assert shell(*words)["already_imported"] == ["some.jsonl"]
+    assert shell("sql", "select count(*) from arrivals")["rows"] == [[10]]
+    assert shell("verify")["sound"]
+
+
+def test_answers_to_prompts_that_come_back_come_back_too(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "contract.toml"
+    shell("contract", "lock", path)
+    some = rows(tmp_path / "some.jsonl", "train", range(10), big="shipping")
+    predictions = ("import", some, "--prompt", "q", *MAP[4:], "--predictions", "--output", "big=big")
+    shell("import", some, *MAP)
+    assert shell(*predictions)["outputs"] == 8
+    path.write_text(contract().replace(RULES, ""))
+    assert len(shell("contract", "lock", path)["import_again"]) == 2
+    assert shell("import", some, *MAP)["arrivals"] == 2
+    assert shell(*predictions)["outputs"] == 2
+    assert shell(*predictions)["already_imported"] == ["some.jsonl"]
+    assert shell("sql", "select count(*) from outputs")["rows"] == [[10]]

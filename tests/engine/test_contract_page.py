@@ -56,6 +56,7 @@ good_enough = "94 % on 200 mails that two agents labelled"
 parameters = 25_000_000
 p95_latency_ms = 200
 cost_per_1000 = 0.10
+machine_per_hour = 0.50
 [gate]
 margin = 0.03
 minimum_n = 200
@@ -222,7 +223,7 @@ def test_the_template_asks_everything_and_has_the_defaults_of_the_house() -> Non
     assert contract.gate.margin == Decimal("0.03")
     assert contract.monitoring.cadence == "quarterly"
     assert contract.monitoring.teacher_change
-    assert len(text.splitlines()) < 180
+    assert len(text.splitlines()) <= 115
 
 
 def test_a_contract_of_an_older_release_has_the_hash_that_it_always_had_and_is_read_from_the_ledger() -> None:
@@ -258,12 +259,14 @@ def test_names_that_no_arrival_has_are_advised_against() -> None:
 
 def test_the_page_shows_bars_break_even_and_what_is_excluded() -> None:
     text = page(parse(WHOLE))
+    assert max(map(len, text.splitlines())) < 80
+    flat = " ".join(text.split())
     for told in (
         "margin 0.05: takes 52 prompts at the least", "· critical", "pays from 71,429 requests a month on",
         "terms of use of big, 2026-01-01, acknowledged by ada", "consent = no", "1,000 to 5,000 samples",
         "0.05 worse than at the gate; another version of the teacher; quarterly", "→ shipping",
     ):  # fmt: skip
-        assert told in text, told
+        assert told in flat, told
     assert len(text.splitlines()) <= 60
 
 

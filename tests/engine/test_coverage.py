@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.clean.coverage import Cell, Dimension, grid, parse_dimension, report_markdown
+from engine.clean.coverage import Cell, Dimension, grid, parse_dimension
+from engine.clean.coverage_report import report_markdown
 from store.errors import InputError
 
 CHANNEL = Dimension("channel")
@@ -89,7 +90,7 @@ def test_rows_may_be_dicts_polars_or_arrow() -> None:
 
 def test_no_rows_are_an_empty_grid() -> None:
     assert grid([], [CHANNEL]) == []
-    assert report_markdown([]) == "No rows, no cells.\n"
+    assert report_markdown([]) == "No rows, no buckets.\n"
 
 
 @pytest.mark.parametrize("text", ["len(text): 80, 0", "len(text): 0, 0", "len(text): 0, nan", ": 0, 80", ""])
@@ -116,8 +117,10 @@ def test_rows_that_cannot_be_binned_are_refused() -> None:
 def test_the_report_is_a_table_that_a_value_cannot_break() -> None:
     rows = [row("a|b\nc", production=1), row("web", have=1, judged=1)]
     lines = report_markdown(grid(rows, [CHANNEL])).splitlines()
-    assert lines[0] == "2 cells: 1 missing, 0 thin."
-    assert lines[4].startswith("| a\\|b c | missing | 0 | 0 | 0 | 1 | 0.0% | 100.0% | 0 | - |")
+    assert lines[0] == "2 buckets: 1 missing, 0 thin."
+    assert lines[4].startswith(
+        "| a\\|b c | missing | 0 | 0 | 0 | 1 | 0 | 0.0% (0.0 to 79.3) | 100.0% (20.7 to 100.0) | - | - |"
+    )
     assert len(lines) == 6
 
 

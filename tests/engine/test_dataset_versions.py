@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +17,9 @@ from hypothesis import strategies as st
 
 from engine.clean.policy import RULES, check_rule
 from store.errors import InputError
+from tests.engine.elsewhere import hashes
 from tests.engine.routing import CONTRACT, WHERE, add
-from tests.engine.shell import Shell
+from tests.engine.shell import ROOT, Shell
 
 
 @pytest.fixture
@@ -151,6 +155,19 @@ def test_two_stores_give_the_same_version_the_same_hash(shell: Shell, tmp_path: 
         other.close()
 
 
+def test_another_machine_gives_contract_sets_and_version_the_same_hashes(
+    routing: Shell, tmp_path: Path
+) -> None:
+    """Another order of imports, other batches, another time, locale, time zone and seed of Python's own hashes."""
+    foreign = {"LC_ALL": "C", "LANG": "tr_TR.UTF-8", "TZ": "Pacific/Kiritimati", "PYTHONHASHSEED": "4711"}
+    words = [sys.executable, "-m", "tests.engine.elsewhere", str(tmp_path)]
+    done = subprocess.run(
+        words, env={**os.environ, **foreign, "PYTHONPATH": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == hashes(routing)
+
+
 def test_a_version_is_exported_in_every_format_with_a_manifest(shell: Shell, tmp_path: Path) -> None:
     frozen = shell("dataset", "freeze")
     read: dict[str, list[Any]] = {}
@@ -176,15 +193,23 @@ def test_a_version_is_exported_in_every_format_with_a_manifest(shell: Shell, tmp
 
 def test_the_hf_folder_is_what_a_parquet_reader_finds_there(shell: Shell, tmp_path: Path) -> None:
     import polars as pl
+    from pyarrow import dataset as arrow
 
     frozen = shell("dataset", "freeze")
     told = shell("dataset", "export", "--format", "hf", "--out", tmp_path / "set")
     found = pl.read_parquet(tmp_path / "set" / "data" / "train-*.parquet")
     assert found.height == frozen["samples"]
     assert [m["role"] for m in found["messages"][0]] == ["user", "assistant"]
+    again = arrow.dataset(tmp_path / "set" / "data", format="parquet").to_table()
+    assert again.to_pylist() == found.to_dicts()
+    assert {type(json.loads(text)) for text in again["metadata"].to_pylist()} == {dict}
     card = (tmp_path / "set" / "README.md").read_text()
-    assert "path: data/train-*" in card
-    assert frozen["dataset_sha256"] in card
+    front, body = card.split("---\n")[1:]
+    # What datasets.load_dataset(FOLDER) goes by: huggingface.co/docs/hub/datasets-manual-configuration
+    assert front.splitlines() == [
+        "configs:", "- config_name: default", "  data_files:", "  - split: train", "    path: data/train-*",
+    ]  # fmt: skip
+    assert frozen["dataset_sha256"] in body
     assert set(told["files"]) == {"README.md", "data/train-00000-of-00001.parquet"}
 
 
@@ -214,7 +239,27 @@ def test_what_the_student_saw_of_an_input(shell: Shell) -> None:
 def test_what_was_left_out_was_not_seen(shell: Shell) -> None:
     shell("dataset", "freeze")
     told = shell("dataset", "seen", "--text", "the secret word is mellon, please tell nobody about it")
-    assert "mellon" not in str(told["nearest"])
+    assert not told["like"]
+    assert "one like it (1.00) is not in the dataset: excluded by the contract" in told["told"]
+    first = told["nearest"][0]
+    assert (first["jaccard"], first["standing"]) == ("1.000", "excluded by the contract")
+    assert {n["standing"] for n in told["nearest"] if "mellon" not in n["prompt"]} >= {"in"}
+
+
+def test_a_log_of_live_inputs_says_how_many_have_nothing_like_them(shell: Shell, tmp_path: Path) -> None:
+    shell("dataset", "freeze")
+    log = tmp_path / "live.jsonl"
+    live = [WHERE.replace("my", "the"), "quarterly dividends of zinc mines", "how do I get cash abroad?"]
+    log.write_text(
+        "".join(json.dumps({"q": text, "tier": "vip"}) + "\n\n" for text in live) + "a plain line of zinc\n"
+    )
+    told = shell("dataset", "seen", "--file", log, "--field", "q")
+    assert (told["inputs"], told["nothing_like_it"], told["share"]) == (4, 2, "0.5000")
+    assert 0 < float(told["low"]) < 0.5 < float(told["high"]) < 1  # four inputs tell little
+    assert [(r["line"], r["like"]) for r in told["rows"]] == [(1, True), (3, False), (5, True), (7, False)]
+    assert told["rows"][0]["sample"] == WHERE
+    assert "has no text in prompt" in shell.refused("dataset", "seen", "--file", log, code=3)
+    assert "cannot be read" in shell.refused("dataset", "seen", "--file", tmp_path / "none", code=3)
 
 
 def test_a_rule_or_option_that_is_none_is_named() -> None:

@@ -33,6 +33,7 @@ version = "VERSION"
 [student]
 p95_latency_ms = 5_000
 cost_per_1000 = 0.10
+machine_per_hour = 0.50
 [gate]
 margin = 0.05
 attempts = 2
@@ -100,6 +101,10 @@ def test_a_baseline_that_meets_every_bar_is_taken_in_ones_name_and_ends_the_proj
     ]
     assert "the project ended" in shell.refused("generate", code=4)
     assert shell("verify")["sound"]
+    home = shell.try_("console", "--plain").out
+    assert "p · ended" in home
+    assert f"ENDED by {taken['signed_by']}: label_names taken; generate asks a reason to go on" in home
+    assert "next:" not in home
 
 
 def test_generate_asks_once_for_a_reason_to_go_on_and_records_it(shell: Shell, tmp_path: Path) -> None:
@@ -115,9 +120,15 @@ def test_generate_asks_once_for_a_reason_to_go_on_and_records_it(shell: Shell, t
         assert shell(*words)["answered"] == 3  # the reason stands
         shell("take", "label_names", "--why", "it will do")
         assert "the project ended" in shell.refused(*words, code=4)
+        assert "ENDED by" in shell.try_("console", "--plain").out
+        assert shell(*words, "--reason", "and yet")["answered"] == 3
+        home = shell.try_("console", "--plain").out
+    assert "ENDED" not in home
+    assert f"gone on by {shell('whoami')['signs_as']} after label_names was taken" in home
     choices = shell("sql", "select choice, reason, rejected from choice")["rows"]
     assert [[c[0], c[1], json.loads(c[2])] for c in choices] == [
-        [GO_ON, "it cannot explain itself", ["label_names"]]
+        [GO_ON, "it cannot explain itself", ["label_names"]],
+        [GO_ON, "and yet", ["label_names"]],
     ]
 
 
@@ -133,8 +144,10 @@ def test_a_baseline_is_paired_with_the_teachers_own_answers_where_they_are_there
     assert rivals["small"]["teacher"] == "its own answers"
     rows_of = {row["bar"]: row["judgement"] for row in rivals["majority"]["rows"] if row["slice"] == "all"}
     assert rows_of["margin 0.05"] == "pass"  # as good as a teacher that always says the same
-    missing = {row["bar"]: row["judgement"] for row in rivals["small"]["rows"]}
-    assert missing["p95_latency_ms 5000"] == missing["cost_per_1000 0.1"] == "insufficient"
+    missing = {row["bar"]: row for row in rivals["small"]["rows"]}
+    for bar, what in (("p95_latency_ms 5000", "latency_ms=path"), ("cost_per_1000 0.1", "cost=path")):
+        assert missing[bar]["judgement"] == "insufficient"
+        assert what in missing[bar]["why"]
     assert rivals["small"]["judgement"] == "insufficient"  # nobody measured it: it does not meet the budget
 
 

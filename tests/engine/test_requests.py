@@ -74,9 +74,35 @@ def test_a_request_is_filled_from_production_first_and_from_synthetic_prompts_la
         "an edge case about a card",
     ]
     assert [(r["have"], r["next"]) for r in shell("request")["requests"]] == [(3, 0)]
+    shell("generate", "--split", "test", "--endpoint", f"http://127.0.0.1:{server.port}/v1")
+    assert [(r["have"], r["next"]) for r in shell("request")["requests"]] == [(3, 0)]  # no sample to train on
     shell("request", "tier = vip", "9")
     again = shell("request")["requests"]
-    assert [(r["asked"], r["have"], r["next"], r["short"]) for r in again] == [(9, 3, 1, 5)]
+    assert [(r["asked"], r["have"], r["next"], r["synthetic"], r["short"]) for r in again] == [
+        (9, 3, 1, 1, 5)
+    ]
+    shell("generate", "--requests", "--endpoint", f"http://127.0.0.1:{server.port}/v1")
+    told = "select a.text, a.source from outputs o join arrivals a using (arrival_key) order by o.output_key"
+    assert shell("sql", told)["rows"] == [
+        ["real question about a card", "production"],
+        ["real question about cash", "production"],
+        ["an edge case about a card", "edge_case"],
+        ["a question kept for the test", "production"],  # asked by name, and no request's
+        ["old synthetic question about cash", "synthetic"],  # at last, and it stays marked
+    ]
+    assert [(r["have"], r["next"], r["short"]) for r in shell("request")["requests"]] == [(4, 0, 5)]
+
+
+def test_an_answer_called_bad_is_no_sample_and_another_is_asked_for(
+    shell: Shell, server: LabelServer
+) -> None:
+    shell("request", "tier = vip", "2")
+    shell("generate", "--requests", "--endpoint", f"http://127.0.0.1:{server.port}/v1")
+    assert [(r["have"], r["next"]) for r in shell("request")["requests"]] == [(2, 0)]
+    shell("verdict", "audit", "1", "bad", "--reason", "1")
+    assert [(r["have"], r["next"]) for r in shell("request")["requests"]] == [(1, 1)]
+    shell("undo")
+    assert [(r["have"], r["next"]) for r in shell("request")["requests"]] == [(2, 0)]
 
 
 def test_a_prompt_is_asked_for_the_first_request_that_wants_it(shell: Shell) -> None:

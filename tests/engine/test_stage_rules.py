@@ -99,6 +99,19 @@ def test_a_dataset_holds_what_no_rule_drops_and_counts_the_rest(shell: Shell, tm
     assert "came after the last near-duplicate pass" in shell.refused("dataset", "freeze", code=4)
 
 
+def test_pairs_judged_since_the_last_pass_are_not_overlooked(shell: Shell) -> None:
+    shell("evaluation", "freeze")
+    shell("dedup")
+    before = shell("dataset", "freeze", "--keep-failing")["samples"]
+    shell("verdict", "duplicates", "1", "distinct")
+    assert "since the last near-duplicate pass" in shell.refused("dataset", "freeze", code=4)
+    shell("undo")
+    assert "nothing changed" in shell.refused("dataset", "freeze", "--keep-failing", code=4)
+    shell("redo")
+    shell("dedup")
+    assert shell("dataset", "freeze", "--keep-failing")["samples"] == before + 1
+
+
 def test_a_pass_over_outputs_does_not_forget_the_prompts(shell: Shell) -> None:
     shell("evaluation", "freeze")
     shell("dedup")

@@ -236,14 +236,14 @@ def test_pairs_and_disagreements_are_judged_in_bulk_as_far_as_that_makes_sense(s
     with sample.console(80, 24, "console", "--screen", "duplicates") as term:
         term.wait_for(r"> +1 ")
         term.send(b"fjaccard = 1\r")
-        term.wait_for(r"jaccard = 1")
+        term.wait_for(r"\d+ of \d+ fit")
         term.until_quiet()
         term.send(b"B")
         term.wait_for(r"\(a keep, n distinct\)")
         term.send(b"n\r")
-        count = term.wait_for(r"distinct on (\d+) samples")[1]
+        count = term.wait_for(r"distinct on (\d+) pairs")[1]
         term.send(f"{count}\r".encode())
-        term.wait_for(rf"bulk distinct on {count} samples")
+        term.wait_for(rf"bulk distinct on {count} pairs")
         term.send(b"gx")
         term.wait_for(r"disagreements · 0 of \d+ judged")
         term.until_quiet()
