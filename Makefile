@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt
 
-.PHONY: help demo test lint types torture bench package clean
+.PHONY: help demo test lint types torture semantic bench package clean
 
 help:  ## what there is to make
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /	/' | expand -t12
@@ -35,6 +35,11 @@ test: lint types  ## environment, lint, types, the whole suite
 torture: $(VENV)/dev  ## heavier counts of the same faults
 	SPIRITSAFE_TORTURE=1 $(BIN)/python -m pytest tests/store
 
+semantic:  ## the tests with a real embedding model, in an environment of their own (about 2 GB: torch for the CPU)
+	$(MAKE) VENV=$(VENV)-semantic $(VENV)-semantic/dev
+	$(VENV)-semantic/bin/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[semantic]'
+	$(VENV)-semantic/bin/python -m pytest tests/engine/test_semantic.py tests/engine/test_semantic_model.py
+
 bench: $(VENV)/dev  ## the table of figures (minutes; a million rows)
 	$(BIN)/python -m tests.bench.figures
 
@@ -42,4 +47,4 @@ package:  ## the wheel, installed as users do (pip, uv, pipx) into throw-away fo
 	$(PYTHON) -m tests.package_walk
 
 clean:  ## remove the environment and the demo
-	rm -rf $(VENV) .demo build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-semantic .demo build dist *.egg-info

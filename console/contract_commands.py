@@ -42,7 +42,9 @@ def init(options: Options) -> int:
     project_name(options.name)
     if options.contract.exists():
         raise InputError(
-            "is there already", where=str(options.contract), todo="--contract names another file."
+            "is there already",
+            where=str(options.contract),
+            todo="--contract names another file for the template; yours can be locked all the same.",
         )
     if not options.contract.absolute().parent.is_dir():
         raise InputError("no such folder", where=str(options.contract.absolute().parent), todo="Make it.")
@@ -50,14 +52,21 @@ def init(options: Options) -> int:
     if options.name not in [p.name for p in store.ask(read.PROJECTS)]:  # a retrospective one is there already
         store.act("project.create", options.name, {"title": options.title})
     options.contract.write_text(template(options.name, owner=store.welcome.actor), encoding="utf-8")
-    todo = f"Fill in {options.contract}, then: spiritsafe contract lock {options.contract}"
+    named = "" if str(options.contract) == "contract.toml" else f" {options.contract}"
+    todo = f"Fill in {options.contract}, until `spiritsafe contract check{named}` finds nothing; then: contract lock{named}"
     return emit(options, {"project": options.name, "contract": str(options.contract), "next": todo})
 
 
 # ---- contract
 def configure_contract(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=ACTIONS)
-    parser.add_argument("file", nargs="?", type=Path, default=Path("contract.toml"))
+    parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("contract.toml"),
+        help="the contract (default: contract.toml)",
+    )
     parser.add_argument(
         "--at", type=int, metavar="VERSION", help="show, diff: this locked version (default: the newest)"
     )
@@ -254,7 +263,13 @@ def _diff(options: Options) -> int:
 
 # ---- break-even
 def configure_breakeven(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", nargs="?", type=Path, default=Path("contract.toml"))
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("contract.toml"),
+        help="the contract (default: contract.toml)",
+    )
     for name, help_ in (
         ("--teacher", "what 1,000 requests to the teacher cost"),
         ("--student", "what 1,000 requests to the student cost"),

@@ -46,7 +46,15 @@ def report_text(rows: list[Row], dimensions: tuple[Dimension, ...], width: int) 
     from engine.clean.coverage_report import marginals, summed
 
     cells = [row.cell for row in rows]
-    heads = [*(d.expression for d in dimensions), "state", "have", "clean", "target", "prod", "eval"]
+    heads = [
+        *(name for cell in cells[:1] for name, _ in cell.cell),
+        "state",
+        "have",
+        "clean",
+        "target",
+        "prod",
+        "eval",
+    ]
     table = [
         [*(v for _, v in r.cell.cell), r.state, r.cell.have, r.cell.clean, r.cell.target, r.cell.production,
          r.cell.evaluation, *(part.told() for _, part in r.parts)]

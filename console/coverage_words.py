@@ -58,12 +58,25 @@ class Columns:
         """One bucket: counts and shares, or shares and their plot."""
         c, parts = row.cell, [part for _, part in row.parts]
         shares = [f"{part.share:.1%}" if part.of else "-" for part in parts]
-        head = f"{fit(visible(row.name), self.size)} {word:<8}"
+        head = f"{fit(shortened([visible(v) for _, v in row.cell.cell], self.size), self.size)} {word:<8}"
         if self.plots:
             head += f"{shares[0]:>6} {shares[1]:>6}  "
             return head + compared(row, max(8, self.width - len(head) - 3), self.most)
         counts = f"{c.have:>6,}{c.clean:>6,}{c.target or '-':>6}{c.production:>6,}{c.evaluation:>5,} "
         return head + counts + " ".join(f"{one:>6}" for one in (shares if self.wide else shares[:2]))
+
+
+def shortened(values: Sequence[str], size: int) -> str:
+    """A bucket's name in ``size`` characters, every value of it still told apart: the longest are cut first.
+
+    >>> shortened(["card_about_to_expire", "40 to 80"], 40), shortened(["card_about_to_expire", "40 to 80", "< 0.1"], 24)
+    ('card_about_to_expire · 40 to 80', 'card_abo…·40 to 80·< 0.1')
+    """
+    between = " · " if sum(map(len, values)) + 3 * (len(values) - 1) <= size else "·"
+    room, cut = size - len(between) * (len(values) - 1), len(max(values, key=len, default=""))
+    while cut > 4 and sum(min(len(value), cut) for value in values) > room:
+        cut -= 1
+    return between.join(value if len(value) <= cut else value[: cut - 1] + "…" for value in values)
 
 
 def columns_of(rows: Sequence[Row], width: int, *, plots: bool) -> Columns:

@@ -24,7 +24,7 @@ MEASURED = (
     "p95_latency_ms",
     "cost_per_1000",
 )  # what running costs, on all prompts: named for what it measures
-NAME = 22  # cells of a bar's name
+NAME = 20  # cells of a bar's name
 
 
 def kind_name(row: Mapping[str, Any]) -> str:
@@ -88,7 +88,7 @@ def bars_table(rows: Sequence[Mapping[str, Any]], counts: Sequence[Mapping[str, 
     """The bars, worst first: verdict, right answers of student and teacher, estimate, bound, bar."""
     by_name = {one["slice"]: one for one in counts}
     lines = [
-        f"{'slice':<{NAME}} {'verdict':<12} {'student':>8} {'teacher':>8} {'estimate':>8} {'bound':>8} {'bar':>7}"
+        f"{'slice':<{NAME}} {'verdict':<12} {'student':>9} {'teacher':>9} {'estimate':>8} {'bound':>8} {'bar':>7}"
     ]
     for row in worst_first(rows):
         c = None if row["kind"] in MEASURED else by_name.get(row["slice"])
@@ -97,7 +97,7 @@ def bars_table(rows: Sequence[Mapping[str, Any]], counts: Sequence[Mapping[str, 
             right[0] = f"n {row['n']:,}"
         name = fit(bar_name(row), NAME - 2).rstrip() + (" *" if row["critical"] else "")
         lines.append(
-            f"{fit(name, NAME)} {row['judgement'].upper():<12} {right[0]:>8} {right[1]:>8}"
+            f"{fit(name, NAME)} {row['judgement'].upper():<12} {right[0]:>9} {right[1]:>9}"
             f" {rounded(row['estimate']):>8} {rounded(bound_of(row)):>8} {row['bar']:>7}"
         )
     return lines
@@ -106,12 +106,12 @@ def bars_table(rows: Sequence[Mapping[str, Any]], counts: Sequence[Mapping[str, 
 def models_table(found: Mapping[str, Any]) -> list[str]:
     """The models of an evaluation, worst first: right answers, share, interval, how often as the teacher."""
     title = f"evaluation by {found['metric']} · set {found['set'][:12]} · teacher {found['teacher']}"
-    lines = [title, "", f"{'model':<28} {'right':>9} {'share':>7} {'95 % interval':>18} {'as teacher':>11}"]
+    lines = [title, "", f"{'model':<26} {'right':>11} {'share':>7} {'95 % interval':>18} {'as teacher':>11}"]
     for name, m in sorted(found["models"].items(), key=lambda item: item[1]["right"]):
         role = " (teacher)" if name == found["teacher"] else " (student)" if name in found["students"] else ""
         same, right = (f"{m[of]:,}/{m[n]:,}" for of, n in (("same_as_teacher", "compared"), ("right", "n")))
         lines.append(
-            f"{fit(name, 28 - len(role)).rstrip() + role:<28} {right:>9} {m['accuracy']:>7}"
+            f"{fit(name, 26 - len(role)).rstrip() + role:<26} {right:>11} {m['accuracy']:>7}"
             f" {m['low'] + ' to ' + m['high']:>18} {same:>11}"
         )
     missing = [f"{name} left {counted(m['unanswered'], 'prompt')} unanswered"

@@ -12,7 +12,7 @@ from typing import Any
 from console.named_slices import refuse_no_slice
 from console.output import emit, open_store, project_of
 from console.text import visible
-from engine.context import Context
+from engine.context import Closed, Context
 from store import grammar, slices
 from store.errors import InputError
 
@@ -40,7 +40,7 @@ def spec_of(context: Context, kind: str, options: Options | None = None, **wante
     if kind in ("audit", "adjudicate"):
         spec |= by_plan(context, kind, options, given)
     if kind == "duplicates":
-        spec["run_id"] = context.latest("dedup", "Find them first: spiritsafe dedup").run_id
+        spec["run_id"] = " ".join(run.run_id for run in compared(context))
     elif kind == "semantic":
         spec["run_id"] = context.latest("semantic", "Look for them first: spiritsafe semantic").run_id
     elif kind == "disagreements":
@@ -54,6 +54,17 @@ def spec_of(context: Context, kind: str, options: Options | None = None, **wante
     if spec["filter"] and kind in ("audit", "adjudicate", "disagreements"):
         refuse_unknown(context, spec["filter"])
     return spec
+
+
+def compared(context: Context) -> list[Closed]:
+    """The newest near-duplicate pass over prompts and the one over outputs, oldest first: as a freeze takes them.
+
+    Raises RuleError where there is none.
+    """
+    context.latest("dedup", "Find them first: spiritsafe dedup")
+    runs = context.runs("dedup")
+    newest = {field: run for run in runs for field in ("prompt", "output") if field in run.result}
+    return [run for run in runs if run in newest.values()]
 
 
 def by_plan(context: Context, kind: str, options: Options | None, given: dict[str, Any]) -> dict[str, Any]:

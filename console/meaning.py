@@ -68,13 +68,15 @@ def check_reason(context: Context, digit: int | None) -> None:
 
 
 def answers_of(context: Context, prompt_id: str) -> list[str]:
-    """The teacher's outputs to a prompt; raises RuleError where there are none: nothing could be flagged."""
+    """The teacher's outputs to a prompt that may be trained on; raises RuleError where there are none to flag."""
     teacher = context.model("teacher")
     found = context.store.ask(
         read_semantic.ANSWERS_OF, project=context.project, model=teacher, prompt_id=prompt_id
     )
     if not found:
-        raise RuleError(f"{teacher} has not answered the second prompt: there is no sample to leave out")
+        raise RuleError(
+            f"{teacher} has not answered the second prompt, or it is a test prompt: there is no sample to leave out"
+        )
     return [one.output_id for one in found]
 
 

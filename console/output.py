@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 64
 WIDEST = 60  # cells of a table's column
+NAMES = ("name", "model", "slice")  # what a record is about: told first
 _opened: list[Client] = []
 
 
@@ -91,16 +92,21 @@ def as_text(value: Any, indent: int = 0) -> str:
         if isinstance(item, dict) and item:
             lines.append(f"{pad}{key}\n{as_text(item, indent + 1)}")
         elif isinstance(item, list) and item and isinstance(item[0], dict):
-            lines.append(f"{pad}{key}\n" + "".join(f"{pad}  {_record(row)}\n" for row in item))
+            lines.append(f"{pad}{key}\n" + "".join(_record(row, pad + "  ") for row in item))
         else:
             lines.append(f"{pad}{key:<{width}}  {_one(item)}\n")
     return "".join(lines)
 
 
-def _record(row: dict[str, Any]) -> str:
-    return "  ".join(
-        f"{visible(str(key))} {_one(value)}" for key, value in row.items() if value not in (None, "", [])
-    )
+def _record(row: dict[str, Any], pad: str) -> str:
+    """A record as one line; records inside of it stand below, further in."""
+    told, below = [], ""
+    for key, value in sorted(row.items(), key=lambda pair: pair[0] not in NAMES):
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            below += "".join(_record(inner, pad + "  ") for inner in value)
+        elif value not in (None, "", [], {}):
+            told.append(f"{visible(str(key))} {_one(value)}")
+    return f"{pad}{'  '.join(told)}\n{below}"
 
 
 def _one(value: Any) -> str:
@@ -108,10 +114,12 @@ def _one(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_one(v) for v in value) or "-"
+    if isinstance(value, dict):
+        return ", ".join(f"{visible(str(key))} {_one(v)}" for key, v in value.items()) or "-"
     return visible(str(value)) if value is not None else "-"
 
 
-def as_table(columns: list[str], rows: list[list[Any]]) -> str:
+def as_table(columns: list[str], rows: list[list[Any]], *, widest: int = WIDEST) -> str:
     """Rows under their headings, long values cut; nothing raw reaches the terminal.
 
     >>> print(as_table(["model", "n"], [["big", 2], ["small", None]]), end="")
@@ -120,7 +128,7 @@ def as_table(columns: list[str], rows: list[list[Any]]) -> str:
     small  -
     """
     lines = [[visible(str(name)) for name in columns]]
-    lines += [[_short(_one(value)) for value in row] for row in rows]
+    lines += [[_short(_one(value), widest) for value in row] for row in rows]
     sizes = [max(cells(line[i]) for line in lines) for i in range(len(columns))]
     return "".join(
         "  ".join(fit(cell, size) for cell, size in zip(line, sizes, strict=True)).rstrip() + "\n"
@@ -128,5 +136,5 @@ def as_table(columns: list[str], rows: list[list[Any]]) -> str:
     )
 
 
-def _short(text: str) -> str:
-    return text if cells(text) <= WIDEST else fit(text, WIDEST - 1).rstrip() + "…"
+def _short(text: str, widest: int) -> str:
+    return text if cells(text) <= widest else fit(text, widest - 1).rstrip() + "…"

@@ -10,6 +10,8 @@ from console.output import as_table, emit
 from store import read_dataset
 from store.errors import UsageError
 
+WHOLE = 1_000  # cells of a filter: cut short, those of many buckets look the same
+
 
 def configure_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -49,7 +51,8 @@ def request(options: Options) -> int:
     rows = report(context)
     if options.json or not rows:
         return emit(options, {"requests": rows})
-    sys.stdout.write(as_table(list(rows[0]), [list(row.values()) for row in rows]))
+    heads = [*(name for name in rows[0] if name != "where"), "where"]  # the longest one last, and whole
+    sys.stdout.write(as_table(heads, [[row[name] for name in heads] for row in rows], widest=WHOLE))
     return 0
 
 

@@ -14,14 +14,19 @@ LONGEST = 600  # characters of a text on the page
 
 
 def seen_page(
-    context: Context, text: str, metadata: dict[str, Any] | None = None, known: dict[str, Any] | None = None
+    context: Context,
+    text: str,
+    metadata: dict[str, Any] | None = None,
+    known: dict[str, Any] | None = None,
+    *,
+    blind: bool = False,
 ) -> str:
-    """Look, and tell it. Raises RuleError where no dataset version was frozen yet."""
+    """Look, and tell it; ``blind``: not why a sample was left out. Raises RuleError before the first dataset version."""
     from engine.clean.seen import Looking
     from engine.clean.versions import version
 
     newest = version(context)
-    found = Looking(context, newest).seen(text, metadata=metadata, known=known)
+    found = Looking(context, newest, blind=blind).seen(text, metadata=metadata, known=known)
     return page_of(text, found, newest.run.result["samples"])
 
 

@@ -121,12 +121,12 @@ def run(stage: Stage) -> Callable[[argparse.Namespace], int]:
                 result = load(stage.name).run(context, params_of(stage, options))
         finally:
             meter.end()
-        if stage.name == "audit" and not options.json:
-            from console.audit_commands import plan_page
-
-            sys.stdout.write(visible(plan_page(result), lines=True) + "\n")
-        else:
+        if options.json:
             emit(options, result)
+        else:
+            from console.stage_words import page
+
+            sys.stdout.write(page(stage.name, context, result))
         return int(_is_bad_news(stage, result))
 
     return command

@@ -24,8 +24,14 @@ ACTIONS = ("init", "check", "lock", "show", "diff")
 
 
 def configure_standards(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=ACTIONS)
-    parser.add_argument("file", nargs="?", type=Path, default=Path("standards.toml"))
+    parser.add_argument("action", choices=ACTIONS, help="what to do")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        type=Path,
+        default=Path("standards.toml"),
+        help="the page (default: standards.toml)",
+    )
     parser.add_argument(
         "--at", type=int, metavar="VERSION", help="show, diff: this locked version (default: the newest)"
     )
@@ -83,7 +89,10 @@ def version_of(store: Client, version: int | None) -> LockedStandards:
 
     versions = store.ask(STANDARDS)
     if not versions:
-        raise RuleError("no standards are locked", todo="spiritsafe standards init, then: standards lock")
+        raise RuleError(
+            "no standards are locked",
+            todo="spiritsafe standards init writes a page; then: spiritsafe standards lock",
+        )
     if version is None:
         return versions[-1]
     found = next((one for one in versions if one.version == version), None)

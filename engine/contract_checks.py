@@ -230,16 +230,24 @@ def _processing(contract: Contract) -> Found:
 
 def _predicates(contract: Contract) -> Found:
     """Every expression must parse. Which columns there are is known only when the data are."""
-    from store.grammar import parse as parse_expression  # the parser is needed here alone
+    from store.grammar import compile_value  # the parser is needed here alone
+    from store.grammar import parse as parse_expression
 
     places = predicates_of(contract)
     dimensions = contract.coverage.dimensions
     places += [(("coverage", "dimensions", i, "expression"), d.expression) for i, d in enumerate(dimensions)]
     for path, expression in places:
         try:
-            parse_expression(expression)
+            parsed = parse_expression(expression)
         except GrammarError as error:
             yield path, f"{expression!r} does not parse: {error.what}", error.todo
+            continue
+        try:
+            if "language" in expression:
+                compile_value(parsed, lambda _name: None)
+        except GrammarError as error:  # an import can tell it, and the hub cannot when the data are frozen
+            if "cannot be told here" in error.what:
+                yield path, f"{expression!r}: {error.what}", error.todo
     yield from _empty(contract)
 
 

@@ -208,8 +208,8 @@ def _candidates(operand: Expr, group: list[Expr]) -> list[str | float | None] | 
     if isinstance(operand, Call) and operand.function in COUNTING:
         whole = {float(int(size)) + step for size in sizes for step in (-1, 0, 1)}
         return [None, *sorted(size for size in whole | {0.0, 1.0} if size >= 0)]
-    if isinstance(operand, Call) and operand.function == "lower":
-        return None
+    if isinstance(operand, Call) and operand.function in ("lower", "language"):
+        return None  # texts of few forms
     return [None, 0.0, 1.0, *sizes]
 
 

@@ -42,17 +42,20 @@ class Exclusions:
     predicates: tuple[tuple[str, Any], ...]  # as written, and parsed
     ids: frozenset[str]
     keys: tuple[str, ...]
+    scripts: bool = False  # whether a predicate asks for the script, which is told of each text
 
     @classmethod
     def of(cls, contract: Contract) -> Exclusions:
         """The contract's rules; its slices by name are written out."""
-        from store.grammar import parse
+        from store import script
+        from store.grammar import names, parse
         from store.slices import expanded
 
         slices = {part.name: part.where for part in contract.gate.slices}
         rules = contract.constraints
         parsed = tuple((text, parse(expanded(text, slices))) for text in rules.exclude)
-        return cls(parsed, frozenset(rules.exclude_ids), rules.exclude_keys)
+        scripts = any(script.NAME in names(rule) for _, rule in parsed)
+        return cls(parsed, frozenset(rules.exclude_ids), rules.exclude_keys, scripts)
 
     def __bool__(self) -> bool:
         return bool(self.predicates or self.ids)
@@ -69,6 +72,7 @@ class Exclusions:
 
         ``row`` has what a predicate may read of it: prompt, text, reference, split, source, output where there is one.
         """
+        from store import language, script
         from store.grammar import holds
 
         if self.ids and (
@@ -76,6 +80,8 @@ class Exclusions:
         ):
             return WHY_ID
         values, keys = dict(row), dict(metadata)
+        if self.scripts:
+            values[script.NAME] = language.script_of_text(values["text"])
         return next((text for text, rule in self.predicates if holds(rule, values, keys)), "")
 
     def why_arrival(self, arrival: ArrivalRow) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from store.ingest import Parsed
     from store.rejects import Rejects
 
+BLANK = (  # what leaves nothing to read: white space, and what takes no room
+    "".join(chr(c) for c in range(0x3001) if chr(c).isspace()) + "\u200b\u200c\u200d\u2060\ufeff"
+)
 NOT_KEPT = "excluded rows are not kept: when a contract version lets them in, import the same file again, which adds them alone"
 
 
@@ -45,6 +49,7 @@ class Reading:
     there: frozenset[int] = frozenset()  # rows of the open one of them that are here already
     excluded: dict[str, int] = field(default_factory=dict)  # rows that it keeps out, by rule
     by_model: dict[str, int] = field(default_factory=dict)
+    empty: Counter[str] = field(default_factory=Counter)  # texts of nothing but white space, by what they are
     began: float = field(default_factory=time.monotonic)
 
     def read(self, file: SourceFile, mapping: Mapping, identity: str) -> None:
@@ -54,6 +59,7 @@ class Reading:
         for batch in self._batches(file, mapping, identity):
             outputs = batch.outputs
             if self.known is None:
+                self.empty["prompts"] += _blank(batch.arrivals).num_rows
                 self.taken += self.feed.add("arrival", batch.arrivals)
             else:
                 outputs = self._matched(batch, self.known, file.name, again=identity in self.again)
@@ -118,6 +124,8 @@ class Reading:
     def _count(self, outputs: pa.Table) -> None:
         for pair in outputs["model"].value_counts().to_pylist():
             self.by_model[pair["values"]] = self.by_model.get(pair["values"], 0) + pair["counts"]
+        for model in _blank(outputs)["model"].to_pylist():
+            self.empty[f"outputs of {model}"] += 1
 
     def counts(self, mapping: Mapping) -> dict[str, Any]:
         """What the run holds. A mapped model without a single output is told, with its path."""
@@ -128,13 +136,18 @@ class Reading:
             "rejected": self.rejects.count if self.rejects else 0,
         }
         told |= {"by_model": by_model} if by_model else {}
+        notes = []
+        if texts := self.empty.total():
+            told["empty_texts"] = texts
+            notes.append(
+                f"{texts:,} empty texts: " + ", ".join(f"{n:,} {what}" for what, n in self.empty.items() if n)
+            )
         if self.excluded and self.rules is not None:
             told |= {"excluded": self.excluded, "exclusions": self.rules.fingerprint()}
-            told["note"] = NOT_KEPT
-        if empty := [o for o in mapping.outputs if not by_model[o.model]]:
-            none = "; ".join(f"no row has an output of {o.model} at {o.text!r}" for o in empty)
-            told["note"] = "; ".join(note for note in (told.get("note", ""), none) if note)
-        return told
+            notes.append(NOT_KEPT)
+        if silent := [o for o in mapping.outputs if not by_model[o.model]]:
+            notes += [f"no row has an output of {o.model} at {o.text!r}" for o in silent]
+        return told | ({"note": "; ".join(notes)} if notes else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +189,13 @@ class Chosen:
                 file.name for file, identity in self.fresh.items() if identity in self.again
             ]
         return found
+
+
+def _blank(rows: pa.Table) -> pa.Table:
+    """Those of arrivals or outputs whose text says nothing."""
+    import pyarrow.compute as pc
+
+    return rows.filter(pc.equal(pc.utf8_trim(rows["text"], characters=BLANK), ""))
 
 
 def _ignored(fault: InputError) -> None:

@@ -40,6 +40,7 @@ __all__ = ["SCHEMA_VERSION", "Applied", "Database"]
 # Operations that do with little memory, however large the store.
 LIGHT = frozenset(
     {"act", "append", "open_queue", "window", "detail", "status", "progress", "jobs", "close_queue", "stop"}
+    | {"evaluate"}  # in parts; where that cannot be, it asks for more itself
 )
 PIECE_BYTES = 3 << 20  # through the log at once: about 10 ms in which acts wait
 # What DuckDB says when it is the rows that do not fit, and not the store that fails.

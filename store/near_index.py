@@ -58,6 +58,7 @@ class About(msgspec.Struct, frozen=True):
     params: dict[str, Any]  # all that signatures and edges depend on, as whoever compares records them
     bands: int
     permutations: int
+    signing: str = ""  # SHA-256 of the permutations themselves
     seq: int = 0  # the ledger's head when it was last added to …
     hash: str = ""  # … and its hash, by which a store restored from an older backup is seen
     texts: int = 0

@@ -34,6 +34,7 @@ JUDGING = ("verdict", "adjudicate")
 TELLING = frozenset(
     {
         "acts",
+        "against",
         "answer_sizes",
         "answers",
         "answers_at",
@@ -56,6 +57,7 @@ TELLING = frozenset(
         "pool",
         "preferences",
         "samples",
+        "told_apart",
         "verdicts",
     }
 )

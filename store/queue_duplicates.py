@@ -32,13 +32,18 @@ _SUBJECT = (
 _EDGE = ("field", "left_key", "right_key", "left_id", "right_id", "jaccard", "containment", "kind", "spans")
 _TABLES = {"prompt": ("arrival", "arrival_key"), "output": ("output", "output_key")}
 FLAGS = 16  # other = number of the group * 16 + 8 left stands + 4 right stands + 2 left is the test's + 1 right is
-RUN = "(select run_no from closed_run where project = ? and run_id = ?)"
+# Of the runs that are named (ids with blanks between) the newest that compared each field: a run over the outputs
+# leaves the pairs of prompts where they are, as a freeze does.
+RUNS = """(select arg_max(c.run_no, c.closed_seq) as run_no, f.field
+    from closed_run c, (values ('prompt'), ('output')) f(field) where c.project = ?
+    and list_contains(string_split(?, ' '), c.run_id) and json_exists(c.summary, '$.result.' || f.field)
+    group by f.field)"""
 # Texts and clusters are one integer each here, of either field: a join of two columns takes three times as long.
 # A prompt is the test's that arrived in the test split, or that the newest frozen evaluation set has.
-_PAIRS = f"""(with k as materialized (
+_PAIRS = f"""(with r as materialized {RUNS}, k as materialized (
     select cluster * 2 + (field = 'prompt')::int as cluster, subject_key * 2 + (field = 'prompt')::int as at,
         if(field = 'prompt', subject_id, null) as id, representative as stands
-    from cluster_member where run_no = {RUN}),
+    from cluster_member where run_no in (select run_no from r) and (run_no, field) in (select run_no, field from r)),
 g as (select cluster, count(*) as size, row_number() over (order by count(*) desc, cluster) as number
     from k group by cluster),
 t as (select prompt_id as id from arrivals where project = ? and split = 'test' and prompt_id in (select id from k)
@@ -50,7 +55,7 @@ select e.*, l.number, l.size, l.stands as left_stands, r.stands as right_stands,
     r.test as right_test
 from edge e join m l on l.at = e.left_key * 2 + (e.field = 'prompt')::int
     join m r on r.at = e.right_key * 2 + (e.field = 'prompt')::int
-where e.run_no = {RUN}) e"""  # noqa: S608 - no data
+where e.run_no in (select run_no from r) and (e.run_no, e.field) in (select run_no, field from r)) e"""  # noqa: S608 - no data
 _STANDS = "case when e.left_stands then e.left_key when e.right_stands then e.right_key end"
 
 
@@ -206,7 +211,6 @@ KIND = Kind(
     values=lambda view: [
         *[view.spec.project, view.spec.run_id],
         *[view.spec.project, view.spec.project],
-        *[view.spec.project, view.spec.run_id],
     ],
     order=f"e.number, e.left_stands = e.right_stands, ({_STANDS}) is null, {_STANDS}, e.edge_key",
     subject=_SUBJECT,

@@ -9,7 +9,7 @@ import duckdb
 
 from store.errors import InputError
 from store.one_queue import Queue, stretches
-from store.queue_duplicates import FLAGS, KIND, RUN, facts_of
+from store.queue_duplicates import FLAGS, KIND, RUNS, facts_of
 from store.session import Session
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ MOST_STEPS = 100  # groups that one question goes on
 
 
 def pair_counts(session: Session, queue: str) -> dict[str, int]:
-    """Of the pairs of a queue: groups, leaks, texts that go along them; and ``of``, the groups of the whole run."""
+    """Of the pairs of a queue: groups, leaks, texts that go along them; and ``of``, the groups of the whole runs."""
     found = _pairs(session, queue)
     rows = _asked(
         session.cursor, found,
@@ -31,7 +31,7 @@ def pair_counts(session: Session, queue: str) -> dict[str, int]:
         " join edge e on e.edge_key = q.key where (q.other & 8 = 8) <> (q.other & 4 = 4)",
     )  # fmt: skip
     spec = found.view.spec
-    sql = f"select count(distinct (field, cluster)) from cluster_member where run_no = {RUN}"  # noqa: S608 - no data
+    sql = f"select count(distinct (field, cluster)) from cluster_member where (run_no, field) in (select run_no, field from {RUNS})"  # noqa: S608 - no data
     every = session.cursor.execute(sql, [spec.project, spec.run_id]).fetchall()
     return {"groups": rows[0], "leaks": rows[1], "goes": gone[0], "of": every[0][0]}
 

@@ -78,18 +78,23 @@ class Parts:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[list[int], list[Part]]] = {}
 
-    def of(self, cursor: DuckDBPyConnection, split: Split, view: View, runs: list[int]) -> list[Part]:
-        """Parts in the order of keys; ``WHOLE`` where they overlap too much. ``runs``: the project's closed ones."""
-        values = split.values(view)
-        known = self._known.get((split.within, *values))
+    def of(
+        self, cursor: DuckDBPyConnection, split: Split, view: View, runs: list[int], rows: int | None
+    ) -> list[Part]:
+        """Parts of up to ``rows`` (or PART_ROWS) rows in the order of keys; ``WHOLE`` where they overlap too much.
+
+        ``runs``: the project's closed ones.
+        """
+        values, rows = split.values(view), rows or PART_ROWS
+        known = self._known.get((split.within, rows, *values))
         if known is None or known[0] != runs:
-            known = self._known[split.within, *values] = (runs, _parts(cursor, split, values))
+            known = self._known[split.within, rows, *values] = (runs, _parts(cursor, split, values, rows))
         return known[1]
 
 
-def _parts(cursor: DuckDBPyConnection, split: Split, values: list[Any]) -> list[Part]:
-    rows = cursor.execute(split.chunks, [*values, max(1, PART_ROWS // 4)]).fetchall()
-    parts = merged(rows, PART_ROWS)
+def _parts(cursor: DuckDBPyConnection, split: Split, values: list[Any], most: int) -> list[Part]:
+    rows = cursor.execute(split.chunks, [*values, max(1, most // 4)]).fetchall()
+    parts = merged(rows, most)
     sql = "select min(arrival_key), max(arrival_key) from arrival group by run_no"
     stretches = cursor.execute(sql).fetchall() if len(parts) > 1 else []
     whole = sum(last - first + 1 for first, last in stretches)

@@ -138,8 +138,11 @@ def count(view: View, kind: Kind, split: Split | None = None) -> tuple[Sql, bool
     return (sql, [*kind.values(view), *values]), parted
 
 
-def values(view: View, kind: Kind, expressions: list[str]) -> Sql:
-    """Statement for (key, subject, e0, e1, …) of all members, in order; every value as text."""
+def values(view: View, kind: Kind, expressions: list[str], split: Split | None = None) -> tuple[Sql, bool]:
+    """Statement for (key, subject, e0, e1, …) of all members, in order; every value as text.
+
+    Of a part of them, should they come in parts: then True is said, and the bounds are missing.
+    """
     spec, shown, bound = view.spec, [], []
     for text in (spec.filter, *expressions):
         if text.strip() and (mine := sorted(grammar.names(grammar.parse(text)) & MINE.keys())):
@@ -156,11 +159,14 @@ def values(view: View, kind: Kind, expressions: list[str]) -> Sql:
     where, filtered = _filter(spec, kind)
     order, ordered = _order(spec, kind)
     source = kind.source.replace("{mine}", "")
+    used = f"{where} {order} {' '.join(shown)}"  # what looks up each row is better asked once
+    parted = split is not None and split.join in source and order == kind.order and "(select" not in used
+    where += f" and {split.within}" if split is not None and parted else ""
     sql = (
         f"select key, {', '.join(['subject', *(f'e{i}' for i in range(len(shown)))])} from (select {kind.keys.split(',')[0]} as key,"  # noqa: S608 - names of ours; values are bound
         f" {', '.join([f'{kind.subject} as subject', *shown])} {source} and {where} order by {order})"
     )
-    return sql, [*bound, *kind.values(view), *filtered, *ordered]
+    return (sql, [*bound, *kind.values(view), *filtered, *ordered]), parted
 
 
 def refuse_telling(spec: QueueSpec, models: Iterable[str]) -> None:

@@ -113,7 +113,7 @@ class Queues:
             return queue.length
         split = split_of(queue.kind)
         (sql, values), parted = queue_sql.count(queue.view, queue.kind, split)
-        parts = self._parts_of(cursor, queue.view, split) if split is not None and parted else [()]
+        parts = self.parts(cursor, queue.view, split) if split is not None and parted else [()]
         return sum(int(one_value(cursor, sql, [*values, *part])) for part in parts)
 
     def _import_order(self, cursor: DuckDBPyConnection, spec: QueueSpec) -> Extents | None:
@@ -152,14 +152,17 @@ class Queues:
         """What may be long."""
         table = f"{queue.table}_members"
         stored = queue_sql.stored(queue.view, queue.kind, split, mine)
-        parts = self._parts_of(cursor, queue.view, split) if stored.parted else []
+        parts = self.parts(cursor, queue.view, split) if stored.parted else []
         shown = queue_sql.positions(queue.kind, table, queue.table)
         order = build(cursor, stored, table, parts, shown=shown, roomy=desk.roomy, begin=desk.begin)
         queue.length, queue.reviewed = order.length, order.judged
         queue.first, queue.work = order.first, order.work
 
-    def _parts_of(self, cursor: DuckDBPyConnection, view: View, split: Split) -> list[Part]:
-        return self._parts.of(cursor, split, view, _runs(cursor, view.spec.project))
+    def parts(
+        self, cursor: DuckDBPyConnection, view: View, split: Split, rows: int | None = None
+    ) -> list[Part]:
+        """The parts of a list, in order (``queue_split.py``)."""
+        return self._parts.of(cursor, split, view, _runs(cursor, view.spec.project), rows)
 
     def _at_once(self, cursor: DuckDBPyConnection, queue: Queue, mine: str | None, desk: Desk) -> None:
         """Whatever a kind's source gives, by one statement."""

@@ -157,10 +157,18 @@ class BucketWaiver:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Whether an output is in a dataset version, and if not which rules spoke against it ("": it was no candidate)."""
+    """Whether an output is in a dataset version, or else was a candidate for it."""
 
     output_id: str
     included: bool
+    candidate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Against:
+    """Which rules spoke against an output: one says that a reviewer called it bad."""
+
+    output_id: str
     rules: str
 
 
@@ -285,13 +293,19 @@ STANDINGS = Question(
     """with asked as (select unnest($subjects::varchar[]) as output_id),
     inside as (select distinct output_id from set_members where project = $project and run_id = $run_id
         and output_id in (select output_id from asked)),
-    against as (select output_id, string_agg(distinct rule, ', ' order by rule) as rules from drops
-        where project = $project and run_id = $run_id and output_id in (select output_id from asked) group by output_id)
-    select output_id, i.output_id is not null, coalesce(rules, '') from asked
-    left join inside i using (output_id) left join against using (output_id)""",
+    against as (select distinct output_id from drops where project = $project and run_id = $run_id
+        and output_id in (select output_id from asked))
+    select output_id, i.output_id is not null, i.output_id is not null or g.output_id is not null from asked
+    left join inside i using (output_id) left join against g using (output_id)""",
+)
+AGAINST = Question(
+    "against",
+    Against,
+    "select output_id, string_agg(distinct rule, ', ' order by rule) from drops where project = $project"
+    " and run_id = $run_id and output_id in (select unnest($subjects::varchar[])) group by output_id order by output_id",
 )
 QUESTIONS = (
-    STANDINGS,
+    STANDINGS, AGAINST,
     PROMPTS, ANSWERS, FAILURES, POOL, REQUESTS, WAIVERS,
     CANDIDATES, CONFIDENCES, DROP_COUNTS, DROPS, CHANGE_COUNTS, CHANGES, SAMPLES, SINCE, PREFERENCES,
 )  # fmt: skip

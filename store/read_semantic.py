@@ -73,11 +73,12 @@ SIDES = Question(
     "select prompt_id, bool_or(split = 'test'), bool_or(split <> 'test') from arrivals where project = $project"
     " group by prompt_id order by prompt_id",
 )
-# A prompt's answers by a model; of an output the output itself.
+# A prompt's answers by a model, of those that may be trained on: of prompts that models were compared on it would tell
+# whoever judges these answers blind which one is whose.
 ANSWERS_OF = Question(
     "answers_of",
     Answer,
     "select distinct output_id from outputs where project = $project and model = $model and prompt_id = $prompt_id"
-    " order by output_id",
+    " and prompt_id not in (select prompt_id from scores where project = $project) order by output_id",
 )
 QUESTIONS = (SUGGESTIONS, TOLD_APART, SIDES, ANSWERS_OF)

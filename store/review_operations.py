@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Annotated, Any
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 
@@ -16,10 +17,15 @@ from store.query import BULK_ROWS
 from store.queue_kind import QueueSpec
 from store.queue_kinds import kind_of
 from store.queue_operations import kept_blind, refuse_while_blind
+from store.queue_split import WHOLE, split_of
 from store.queues import Queues
 from store.rows import one_value
 from store.session import Bulk, Session
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+AT_ONCE = 50_000  # rows of a list that are joined and put in order at one time, to be sent
 HERE_SECONDS = 90.0  # somebody who said nothing for so long is not here any more
 Name = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
@@ -75,8 +81,38 @@ def evaluate(session: Session, spec: dict[str, Any], expressions: list[str]) -> 
     queues: Queues = session.shared.queues
     view = queues.view(session.cursor, wanted, session.who)
     queue_sql.refuse_telling_in(expressions, view.models)
-    sql, values = queue_sql.values(view, kind_of(wanted), expressions)
-    return Bulk(session.cursor.execute(sql, values).to_arrow_reader(BULK_ROWS))
+    kind = kind_of(wanted)
+    split = split_of(kind)
+    (sql, values), parted = queue_sql.values(view, kind, expressions, split)
+    parts = queues.parts(session.cursor, view, split, AT_ONCE) if split is not None and parted else [()]
+    room = session.shared.database.memory.roomy if parts in ([()], [WHOLE]) else nullcontext
+    with room():
+        return Bulk(_InParts(session, sql, [[*values, *part] for part in parts]), room)
+
+
+class _InParts:
+    """The rows of a statement that is asked for part by part, as of one moment: DuckDB holds one part at a time."""
+
+    def __init__(self, session: Session, sql: str, bounds: list[list[Any]]) -> None:
+        self._cursor, self._sql, self._bounds = session.cursor, sql, bounds
+        self._cursor.execute("begin transaction")
+        try:
+            self._first = self._rows(bounds[0])
+        except BaseException:
+            self._cursor.execute("rollback")
+            raise
+        self.schema = self._first.schema
+
+    def _rows(self, values: list[Any]) -> pa.RecordBatchReader:
+        return self._cursor.sql(self._sql, params=values).to_arrow_reader(BULK_ROWS)  # straight to Arrow
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from self._first
+            for values in self._bounds[1:]:
+                yield from self._rows(values)
+        finally:
+            self._cursor.execute("rollback")  # nothing was written
 
 
 def history(session: Session, project: Name, subject: Name) -> list[tuple[int, int, str, str, str]]:

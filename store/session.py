@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +114,8 @@ class Session:
             with self.shared.database.room_for(request.op):
                 answer = self._done(request.op, arguments)
                 if isinstance(answer, Bulk):
-                    answer.send(self.channel)
+                    with answer.room():
+                        answer.send(self.channel)
                     return
             self.channel.send(Response(result=answer))
         except SpiritsafeError as error:
@@ -133,10 +135,15 @@ class Session:
 
 
 class Bulk:
-    """A bulk answer: record batches as Arrow frames, each a stream of its own, then an empty frame."""
+    """A bulk answer: record batches as Arrow frames, each a stream of its own, then an empty frame.
 
-    def __init__(self, reader: Any) -> None:
-        self.reader = reader
+    ``room``: the memory that it takes to send it, beside what the operation has.
+    """
+
+    room: Callable[[], AbstractContextManager[None]] = nullcontext
+
+    def __init__(self, reader: Any, room: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+        self.reader, self.room = reader, room
 
     def send(self, channel: Channel) -> None:
         import pyarrow as pa

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import graphlib
 import statistics
 import subprocess
@@ -57,6 +58,7 @@ def imported(nodes: list[ast.AST]) -> set[str]:
     return found
 
 
+@functools.cache  # half a million nodes: parsed once for all that is asked of them
 def parsed() -> dict[str, ast.Module]:
     return {module_of(path): ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 

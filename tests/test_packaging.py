@@ -75,7 +75,7 @@ def test_every_dependency_has_a_lower_bound_and_an_upper_one_at_the_next_breakin
 
 
 def test_nothing_that_users_install_is_under_a_gpl() -> None:
-    names = installed_closure([*BASE, *EXTRAS["train"], *EXTRAS["lm"]])
+    names = installed_closure([*BASE, *EXTRAS["train"], *EXTRAS["lm"], *EXTRAS["semantic"]])
     assert {Requirement(text).name for text in BASE} <= names
     assert {name: licence_of(name) for name in names if COPYLEFT.search(licence_of(name))} == {}
 
@@ -156,7 +156,9 @@ def test_the_wheel_says_what_it_is_and_brings_its_command_and_licence(unpacked: 
     assert about.version == wire.VERSION
     assert [(e.name, e.value) for e in about.entry_points] == [("spiritsafe", "console.cli:main")]
     assert (info / "licenses" / "LICENSE").exists()
-    assert {"train", "fast", "language", "lm", "dev"} == set(about.metadata.get_all("Provides-Extra") or ())
+    assert {"train", "fast", "language", "semantic", "lm", "dev"} == set(
+        about.metadata.get_all("Provides-Extra") or ()
+    )
 
 
 def test_the_wheel_works_from_elsewhere(unpacked: Path, tmp_path: Path) -> None:

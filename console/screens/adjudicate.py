@@ -86,7 +86,7 @@ class Adjudicate(ByPlan):
         found = [
             Section("take one", "\n".join(told)),
             Section("prompt", prompt["messages"] or prompt["text"]),
-            Section("output", output["text"]),
+            Section("output" + self.meant(output["text"]), output["text"]),
         ]
         if prompt["reference"] is not None:
             found.append(Section("reference", prompt["reference"]))

@@ -31,7 +31,11 @@ class Audit(ByPlan):
     def sections(self, detail: dict[str, Any]) -> list[Section]:
         prompt, output = detail["prompt"], detail["outputs"][0]
         found = [Section("prompt", prompt["messages"] or prompt["text"])]
-        found.append(Section("output", output["text"], tokens=tokens_of(output["logprobs"])))
+        found.append(
+            Section(
+                "output" + self.meant(output["text"]), output["text"], tokens=tokens_of(output["logprobs"])
+            )
+        )
         if prompt["reference"] is not None:
             found.append(Section("reference", prompt["reference"]))
         return [*found, self.about(detail)]

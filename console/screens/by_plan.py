@@ -59,7 +59,7 @@ class ByPlan(Take):
         head = number(position, self.pager.length) + " "
         if self.has_class("wide"):  # the detail beside it shows both
             return head + line(prompt, width - len(head))
-        return head + two_columns(prompt, output, width - len(head))
+        return head + two_columns(prompt, output + self.meant(output), width - len(head))
 
     def titles(self, width: int) -> str:
         size = len(f"{self.pager.length:,}")

@@ -91,7 +91,8 @@ def coverage_sheet(context: Context, width: int, *, as_plots: bool = False) -> S
     found = newest_grid_rows(context)
     if found is None:
         raise RuleError(
-            "nothing was covered yet", todo="spiritsafe coverage --by 'len(prompt): 0, 80, 200' --by channel"
+            "nothing was covered yet",
+            todo="spiritsafe coverage --by 'len(prompt): 0, 80, 200'; --by KEY for each metadata key",
         )
     newest, rows, dimensions = found
     said, columns = said_of(context), columns_of(rows, width, plots=as_plots)

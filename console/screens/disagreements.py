@@ -41,7 +41,7 @@ class Disagreements(Take):
         if self.has_class("wide"):  # the detail beside it shows both answers
             return head + line(prompt, width - len(head))
         third = max(6, (width - len(head) - 6) // 3)
-        ends = [line(last_words(left), third), line(last_words(right), third)]
+        ends = [line(last_words(text) + self.meant(text), third) for text in (left, right)]
         return f"{head}{fit(line(prompt, third), third)} │ {fit(ends[0], third)} │ {ends[1]}"
 
     def titles(self, width: int) -> str:
@@ -55,6 +55,7 @@ class Disagreements(Take):
         prompt, (left, right) = detail["prompt"], detail["outputs"]
         names = [f"left: {left['model']} ({left['role']})", f"right: {right['model']} ({right['role']})"]
         names = names if detail["revealed"] else ["left", "right"]
+        names = [name + self.meant(one["text"]) for name, one in zip(names, (left, right), strict=True)]
         found = [Section("prompt", prompt["messages"] or prompt["text"])]
         if MODES[self.mode] == "below":
             found += [Section(names[0], left["text"]), Section(names[1], right["text"])]

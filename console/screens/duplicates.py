@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from textual.timer import Timer
 
+from console.headless import compared
 from console.screens.disagreements import beside
 from console.screens.duplicates_words import (
     evidence,
@@ -186,7 +187,9 @@ class Duplicates(Take):
         queue["pairs"] = call("pair_counts", queue=queue["id"])
         if stay is not None:
             queue["at"] = call("pair_place", queue=queue["id"], key=stay[0], group=stay[1])
-        self.run = ran(self.home.context.latest("dedup", ""))
+        self.run = {}
+        for run in compared(self.home.context):
+            self.run |= ran(run)  # of a field the newest
         return found
 
     def _opened(self, found: Opened) -> None:

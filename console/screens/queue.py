@@ -16,10 +16,11 @@ from console.text import fit, line
 from console.widgets.bar import Part
 from console.widgets.detail import Section
 from console.widgets.pager import Pager
-from store.errors import InputError, SpiritsafeError
+from store.errors import InputError, RuleError, SpiritsafeError
 
 if TYPE_CHECKING:
     from console.state import Place
+    from engine.context import Context
 
 SEED = 20  # of the random order: the same sample is drawn for everybody who asks
 Row = tuple[int, str, str, tuple[str, ...]]  # position, subject, mark, cells
@@ -125,7 +126,13 @@ class QueueRoom(Reading):
         queue = store.call("open_queue", spec=spec)
         if old and old != queue["id"]:  # a new hub counts from one again
             store.call("close_queue", queue=old)
+        queue["codes"] = codes_in(self.home.context)
         return spec, queue, self._tally(), self.columns or self._columns()
+
+    def meant(self, text: str) -> str:
+        """The label that an output's code stands for, as `` = label``; "" where it is no code."""
+        label = self.queue.get("codes", {}).get(text.strip(), "")
+        return f" = {label}" if label else ""
 
     def _tally(self) -> dict[str, int]:
         from store import read
@@ -278,6 +285,16 @@ class QueueRoom(Reading):
         if self.queue:
             place.filter, place.sort, place.seed = self.filter, self.sort, self.seed
             place.position, place.length = self.pager.position or 0, self.pager.length
+
+
+def codes_in(context: Context) -> dict[str, str]:
+    """One-token code -> label of the locked contract: nobody can judge by a code alone."""
+    from engine.evaluate.answers import codes_of
+
+    try:
+        return codes_of(context.contract())
+    except RuleError:  # nothing is locked yet
+        return {}
 
 
 def number(position: int, length: int) -> str:

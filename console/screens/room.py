@@ -220,9 +220,10 @@ class Room(Asking):
             if contract.task.input_example
             else ""
         )
-        return f"{contract.task.name}\n\n{contract.task.instruction}{example}\n\nreasons\n\n" + "\n".join(
-            reasons
-        )
+        coded = [f"  {label.code}  {label.name}" for label in contract.task.labels if label.code]
+        labels = "\n\nlabels\n\n" + "\n".join(coded) if coded else ""
+        about = f"{contract.task.name}\n\n{contract.task.instruction}{example}"
+        return f"{about}\n\nreasons\n\n" + "\n".join(reasons) + labels
 
     def action_undo(self) -> None:
         """``u``"""
@@ -271,7 +272,7 @@ class Room(Asking):
         """``T``: what the student saw of an input that is typed."""
         self.ask("what did the student see of this input:", self.look_into, draft="seen")
 
-    def look_into(self, text: str, **told: dict[str, Any]) -> None:
+    def look_into(self, text: str, **told: Any) -> None:
         """The training samples nearest to a text, as a page."""
         home = self.home
         if text.strip():

@@ -75,7 +75,8 @@ class Similar(Select):
             prompt = found["prompt"]
             told = prompt.get("metadata") or {}
             metadata = payload_of(told) if isinstance(told, str) else told
-            self.look_into(prompt["text"], metadata=metadata, known={"reference": prompt["reference"]})
+            known, blind = {"reference": prompt["reference"]}, self.name_ == "audit"
+            self.look_into(prompt["text"], metadata=metadata, known=known, blind=blind)
         else:
             self.look_into(found["texts"][0])
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.clean.shingles import Shingles
+from store.canonical import digest
 from store.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ BUCKET_CAP = 64  # members of a band bucket that are all compared with each othe
 FLOOD_ANCHORS = 4  # in a larger bucket each member meets its oldest members …
 FLOOD_PREDECESSORS = 4  # … and those just before it,
 FLOOD_LINKS = 16  # until a text has so many partners from large buckets
+CROWD = 64  # verified older partners of one text, from which on it keeps FLOOD_LINKS
 SLACK = 4.5  # standard deviations of a signature's estimate
 CONTAINED = 0.95  # share of the smaller set that lies in the larger one, from which one text holds the other
 FEWEST_CONTAINED = 8  # shingles: two words found in another text are no truncation of it
@@ -58,8 +60,7 @@ class Bands:
 class Candidates:
     """Pairs (``left`` < ``right``) that share a band; ``met`` counts a pair once for each band it shares.
 
-    ``flooded`` buckets were too large to be squared; ``untried`` bounds the pairs left out there. ``crowded``:
-    texts that found FLOOD_LINKS partners in such buckets, shape (texts,).
+    ``flooded`` buckets were too large to be squared; ``untried`` bounds the pairs left out there.
     """
 
     left: I64
@@ -67,7 +68,6 @@ class Candidates:
     met: int
     flooded: int
     untried: int
-    crowded: npt.NDArray[np.bool_]
 
 
 def choose_bands(threshold: float, recall: float = 0.995, *, texts: int = 0) -> Bands:
@@ -135,6 +135,15 @@ def signatures(
     return out
 
 
+def permutations_digest(num_perm: int, seed: int) -> str:
+    """Which permutations signatures are made by, as SHA-256: another release of datasketch might draw others."""
+    import numpy as np
+    from datasketch import MinHash
+
+    drawn = MinHash(num_perm=num_perm, seed=seed, scheme=SCHEME).permutations
+    return digest(np.ascontiguousarray(drawn, np.uint64).tobytes())
+
+
 def _fmix32(values: U32) -> U32:
     """MurmurHash3's finaliser, as datasketch mixes its inputs."""
     import numpy as np
@@ -177,23 +186,23 @@ def candidates(signed: U32, bands: Bands, *, progress: Callable[[int], None] | N
     met = sum(map(len, found))
     pairs = np.unique(np.concatenate(found))
     left, right = (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    return Candidates(left, right, met, flooded, untried, partners >= FLOOD_LINKS)
+    return Candidates(left, right, met, flooded, untried)
 
 
-def uncrowded(right: I64, crowded: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Which pairs are worth it: a crowded text keeps its FLOOD_LINKS oldest partners.
+def uncrowded(left: I64, right: I64) -> npt.NDArray[np.bool_]:
+    """Which verified pairs are kept: a text with more than CROWD older partners keeps its FLOOD_LINKS oldest.
 
-    ``right``: of the pairs in order of (left, right).
-
-    Else each member of a flood would also meet all that share one of the many small buckets with it.
+    ``left``: the older text of each pair. Else the members of a flood have nearly all of it as partners, by way of the
+    many small buckets that they share; no other corpus that we know has such groups.
     """
     import numpy as np
 
-    order = np.argsort(right, kind="stable")
+    order = np.lexsort((left, right))
     _, sizes = np.unique(right, return_counts=True)
-    rank = np.empty(len(right), np.int64)
+    rank, crowded = np.empty(len(right), np.int64), np.empty(len(right), np.bool_)
     rank[order] = _ranks(sizes)
-    kept: npt.NDArray[np.bool_] = ~crowded[right] | (rank < FLOOD_LINKS)
+    crowded[order] = np.repeat(sizes > CROWD, sizes)
+    kept: npt.NDArray[np.bool_] = ~crowded | (rank < FLOOD_LINKS)
     return kept
 
 

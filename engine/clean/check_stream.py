@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from engine.clean.outcome import Result
+from engine.clean.outcome import UNKNOWN, YES, Said
 from engine.clean.runners import Batch
 from engine.context import Context
 from store.errors import StoreError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from store.client import Run
 
 TABLE = "check_result"
+BATCH_BYTES = 16 << 20  # of texts that are looked at between two signs of life
 
 
 class Draw(Protocol):
@@ -98,6 +99,13 @@ def among(table: pa.Table, chosen: set[int] | None, behind: int) -> pa.Table:
     return table.filter(pa.array([key in chosen for key in table["key"].to_pylist()], pa.bool_()))
 
 
+def in_batches(table: pa.Table, rows: int) -> Iterator[pa.Table]:
+    """A table in slices of at most ``rows`` rows, of fewer where their texts are long."""
+    rows = max(1, min(rows, table.num_rows * BATCH_BYTES // max(1, table.nbytes)))
+    for start in range(0, table.num_rows, rows):
+        yield table.slice(start, rows)
+
+
 def batch_of(model: str, table: pa.Table, *, prompts: bool) -> Batch:
     """A table of the stream as what runners take."""
     tokens = [None if told is None else int(float(told)) for told in table["e2"].to_pylist()]
@@ -128,22 +136,23 @@ class Rows:
         self._tables: list[pa.Table] = []
         self._waiting = 0
 
-    def add(self, label: str, table: pa.Table, results: Sequence[Result | None]) -> None:
-        """Results of one check over a table of the stream; those that are None are left out."""
+    def add(self, label: str, table: pa.Table, said: Said) -> None:
+        """What one check said of a table of the stream; what it could not check is left out."""
+        import numpy as np
         import pyarrow as pa
 
-        if None in results:
-            table = table.filter(pa.array([r is not None for r in results], pa.bool_()))
-        said = [result for result in results if result is not None]
-        columns = {
+        passed = np.frombuffer(said.passed, np.uint8)
+        found = pa.table({
             "output_key": table["key"],
             "output_id": table["subject"],
-            "name": pa.repeat(label, len(said)),
-            "passed": pa.array([result.passed for result in said], pa.bool_()),
-            "detail": pa.array([result.detail for result in said], pa.string()),
-        }
-        self._tables.append(pa.table(columns))
-        self._waiting += len(said)
+            "name": pa.repeat(label, len(passed)),
+            "passed": pa.array(passed == YES),
+            "detail": pa.array(said.details, pa.string()),
+        })  # fmt: skip
+        if UNKNOWN in said.passed:
+            found = found.filter(pa.array(passed != UNKNOWN))
+        self._tables.append(found)
+        self._waiting += found.num_rows
 
     def hand_over(self, opened: Run, least: int = 1) -> None:
         """Append what waits, if it is at least so many rows."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from engine.clean.outcome import UNKNOWN, YES, Said
 from engine.statistics import wilson
 
 if TYPE_CHECKING:
@@ -25,19 +26,23 @@ class Tally:
     passed: Counter[Place] = field(default_factory=Counter)
     total: Counter[Place] = field(default_factory=Counter)
 
-    def add(self, model: str, check: str, passed: Sequence[bool | None], slices: Mapping[str, Bools]) -> None:
-        """Count a batch: whether each output passed, None where it could not be checked; which lie in which slice."""
+    def add(self, model: str, check: str, said: Said, slices: Mapping[str, Bools]) -> None:
+        """Count what a check said of a batch; which of its outputs lie in which slice."""
         import numpy as np
 
-        known = np.fromiter((one is not None for one in passed), np.bool_, len(passed))
-        good = np.fromiter((one is True for one in passed), np.bool_, len(passed))
+        passed = np.frombuffer(said.passed, np.uint8)
+        known, good = passed != UNKNOWN, passed == YES
         self._add((model, check, ""), int(good.sum()), int(known.sum()))
         for name, inside in slices.items():
             self._add((model, check, name), int((good & inside).sum()), int((known & inside).sum()))
 
-    def seen(self, model: str) -> int:
-        """Outputs of a model that were counted."""
-        return max((n for place, n in self.total.items() if place[0] == model and not place[2]), default=0)
+    def outputs(self) -> dict[str, int]:
+        """Outputs by model that were counted."""
+        found: dict[str, int] = {}
+        for (model, _, slice_), n in self.total.items():
+            if not slice_:
+                found[model] = max(n, found.get(model, 0))
+        return found
 
     def _add(self, place: Place, passed: int, total: int) -> None:
         self.passed[place] += passed

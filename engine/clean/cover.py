@@ -87,16 +87,25 @@ def dimensions_of(
 
 
 def newest_grid(context: Context) -> Closed | None:
-    """The run whose buckets are shown: the newest coverage run or dataset version; None before the first."""
-    runs = context.runs("coverage") + context.runs("dataset")
+    """The run whose buckets are shown: the newest coverage run or dataset version; None before the first.
+
+    A version that was restored before restoring took the buckets along has none.
+    """
+    counted = [run for run in context.runs("dataset") if "bucket" in run.digests]
+    runs = context.runs("coverage") + counted
     return max(runs, key=lambda r: r.seq, default=None)
 
 
 def cells_of_run(context: Context, run: Closed) -> list[Cell]:
-    """The buckets of a coverage run, or of a dataset's coverage report, in its order."""
+    """The buckets of a coverage run, or of a dataset's coverage report, in its order; values in that of its dimensions."""
+    order = [d.expression for d in dimensions_of_run(context, run)]
     found = context.store.ask(read.BUCKETS, project=context.project, run_no=run.run_no)
     counts = ("have", "clean", "production", "evaluation", "target")
-    return restored([(msgspec.json.decode(b.cell), {n: getattr(b, n) for n in counts}) for b in found])
+    cells = [msgspec.json.decode(b.cell) for b in found]  # canonical JSON: its keys stand by the alphabet
+    named = [{name: cell[name] for name in order} for cell in cells]
+    return restored(
+        [(cell, {n: getattr(b, n) for n in counts}) for cell, b in zip(named, found, strict=True)]
+    )
 
 
 def dimensions_of_run(context: Context, run: Closed) -> tuple[Dimension, ...]:

@@ -141,6 +141,8 @@ def _refuse_idle(context: Context, versions: list[Closed], params: Params) -> No
     """Raises RuleError where nothing that a version is made of came since the last one: known without reading a sample."""
     if not versions or versions[-1].params != dict(as_mapping(params)):
         return
+    if "restored" in versions[-1].result:  # an older version's samples: not what a freeze would take today
+        return
     came = context.store.ask(read_dataset.SINCE, project=context.project, seq=versions[-1].seq)
     if all(s.kind in IDLE or (s.kind == "run.close" and s.stage in IDLE_STAGES) for s in came):
         raise RuleError(f"nothing changed since version {len(versions)}", todo="Go on: spiritsafe train")
@@ -161,7 +163,7 @@ def filtered(context: Context, params: Params, teacher: str, near: Near | None) 
         raise RuleError(
             f"{teacher} answered no prompt of split {params.split!r}", todo="spiritsafe generate, or import."
         )
-    reasons = list(_protected(context, teacher, candidates, near))
+    reasons = list(protected(context, teacher, candidates, near))
     left = _without(candidates, reasons)
     for rule in policy_of(context.contract(), without=params.without()):
         context.progress(f"filter: {rule.name}", left.height, candidates.height)
@@ -207,15 +209,14 @@ def _without(frame: pl.DataFrame, reasons: list[pl.DataFrame]) -> pl.DataFrame:
     return frame
 
 
-def _protected(
+def protected(
     context: Context, teacher: str, candidates: pl.DataFrame, near: Near | None
 ) -> Iterable[pl.DataFrame]:
     """What no policy can let in: the evaluation set, what is nearly in it, what the contract excludes."""
     import polars as pl
 
     test = test_prompts(context)
-    edges = {} if near is None else near.edges
-    close = {other: prompt for prompt in sorted(test) for other in edges.get(prompt, ()) if other not in test}
+    close = {} if near is None else near.close_to(test)
 
     def told(rule: str, found: pl.DataFrame) -> pl.DataFrame:
         return found.select("output_key", pl.lit(rule).alias("rule"), "detail")

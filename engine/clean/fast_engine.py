@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.clean.bands import Bands, Gate
+from engine.clean.bands import Bands, Gate, uncrowded
 from engine.clean.fast_compile import compiled, workers
 from engine.clean.fast_fold import I64, U8, U32, Folded, fold, text_buffers
 from engine.clean.fast_pairs import verify, worth_verifying
@@ -57,17 +57,18 @@ def find(
         worth.pairs, folded, rows, shingle_counts, profile, gate, threads=threads,
         progress=lambda n: report("verify", n, len(worth.pairs)),
     )  # fmt: skip
+    kept = uncrowded(found.left, found.right)
     counts = {
         "shingles": int(shingle_counts.sum()),
         "candidates": worth.met,
         "compared": len(worth.pairs),
         "flooded_buckets": worth.flooded,
-        "untried_pairs": worth.untried,
+        "untried_pairs": worth.untried + int((~kept).sum()),
     }
     columns: F64 = np.stack(
         (found.left, found.right, found.jaccard, found.containment, found.kind), dtype=np.float64
     )
-    return edges_of(first, exact, rows, columns, counts)
+    return edges_of(first, exact, rows, columns[:, kept], counts)
 
 
 def oldest_of_surface(folded: Folded) -> I64:

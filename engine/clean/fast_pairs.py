@@ -21,7 +21,6 @@ from engine.clean.bands import (
     FLOOD_PREDECESSORS,
     Bands,
     Gate,
-    uncrowded,
 )
 from engine.clean.fast_compile import compiled, in_threads
 from engine.clean.fast_fold import I64, U8, U32, U64, Folded
@@ -200,9 +199,7 @@ def worth_verifying(
         met += seen
         flooded += len(sizes)
         untried += int((sizes * (sizes - 1) // 2).sum()) - seen
-    pairs = _distinct(np.concatenate(found))
-    kept = uncrowded((pairs & _LOW).astype(np.int64), partners >= _LINKS)
-    return Worth(pairs[kept], met, flooded, untried + int((~kept).sum()))
+    return Worth(_distinct(np.concatenate(found)), met, flooded, untried)
 
 
 def _distinct(values: U64) -> U64:

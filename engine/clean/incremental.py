@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.clean.bands import Gate, choose_bands
+from engine.clean.bands import Gate, choose_bands, uncrowded
 from engine.clean.incremental_pairs import candidates, resembling, sketches
 from engine.clean.incremental_texts import Signs, Texts, texts_of
 from engine.clean.neardup import Params, bands_of
@@ -125,9 +125,9 @@ class _Meeting:
         self.report("group", 0, self.bands.bands)
         found = candidates(self.index, signs.keys)
         self.report("compare", 0, len(found.pairs))
-        worth = resembling(self.index, found.pairs, sketch, self.gate)
+        worth = resembling(self.index, found, sketch, self.gate)
         lefts = np.where(worth.keys >= 0, worth.keys, self.key[rows[np.maximum(worth.left - base, 0)]])
-        verified, compared = self._verified(lefts, self.key[rows[worth.right - base]])
+        verified, compared, crowded = self._verified(lefts, self.key[rows[worth.right - base]])
         edges, spanless = self._evident(_table(stars + verified))
         row_of = np.full(n, -1, np.int64)
         row_of[rows] = base + np.arange(len(rows))
@@ -144,7 +144,7 @@ class _Meeting:
                 "compared": compared,
                 "verified": edges.num_rows,
                 "flooded_buckets": found.flooded,
-                "untried_pairs": found.untried,
+                "untried_pairs": found.untried + crowded,
                 "without_spans": spanless,
             },
         )
@@ -209,19 +209,22 @@ class _Meeting:
             else mine
         )
 
-    def _verified(self, left: I64, right: I64) -> tuple[list[_Edges], int]:
-        """Of pairs of keys those that hold, and how many were compared shingle by shingle."""
+    def _verified(self, left: I64, right: I64) -> tuple[list[_Edges], int, int]:
+        """Of pairs of keys those that hold and are kept; how many were compared shingle by shingle, and not kept."""
         import numpy as np
 
         if not len(left):
-            return [], 0
+            return [], 0, 0
         keys = np.unique(np.concatenate((left, right)))
         texts = self._folded(_text(self._rows(keys)))
         a, b = np.searchsorted(keys, left), np.searchsorted(keys, right)
         order = np.lexsort((b, a))
         held = texts.holding(a[order], b[order], self.profile, self.gate, self.how.params.seed)
         at = order[held.at]
-        return [(left[at], right[at], held.jaccard, held.containment, held.kind)], held.compared
+        kept = uncrowded(left[at], right[at])
+        at = at[kept]
+        edges = (left[at], right[at], held.jaccard[kept], held.containment[kept], held.kind[kept])
+        return [edges], held.compared, int((~kept).sum())
 
     def _evident(self, edges: pa.Table) -> tuple[pa.Table, int]:
         """Edges with ids, spans and what kind they are when looked at closely; and how many lack spans."""

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.clean.bands import BUCKET_CAP, FLOOD_ANCHORS, FLOOD_LINKS, FLOOD_PREDECESSORS, Gate
+from engine.clean.bands import (
+    BUCKET_CAP,
+    FLOOD_ANCHORS,
+    FLOOD_LINKS,
+    FLOOD_PREDECESSORS,
+    Gate,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +28,6 @@ if TYPE_CHECKING:
     U32 = npt.NDArray[np.uint32]
     U64 = npt.NDArray[np.uint64]
     I64 = npt.NDArray[np.int64]
-    F64 = npt.NDArray[np.float64]
 
 NIBBLES = 16  # of a word of a sketch
 _LOW = (1 << 32) - 1
@@ -166,11 +171,11 @@ def _of_crowd(at: I64, start: I64, rank: I64) -> list[tuple[I64, I64]]:
     return found
 
 
-def resembling(index: NearIndex, pairs: U64, mine: Sketches, gate: Gate) -> Worth:
-    """Those of ``pairs`` whose estimate lets them be near; ``mine``: sketches of the new texts."""
+def resembling(index: NearIndex, met: Candidates, mine: Sketches, gate: Gate) -> Worth:
+    """Those of the pairs that were ``met`` whose estimate lets them be near; ``mine``: sketches of the new texts."""
     import numpy as np
 
-    base = index.about.distinct
+    base, pairs = index.about.distinct, met.pairs
     left = (pairs >> np.uint64(32)).astype(np.int64)
     right = (pairs & np.uint64(_LOW)).astype(np.int64) - base
     old = int(np.searchsorted(left, base))

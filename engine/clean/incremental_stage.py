@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from engine.clean.bands import permutations_digest
 from engine.clean.incremental import meet, params_for
 from engine.clean.neardup import Params, Stats, check_same, use_fast
 from engine.clean.shingles import LONG_TEXT, OUTPUTS, PROMPTS, Profile
@@ -99,9 +100,9 @@ class _Work:
     def __init__(self, context: Context, wanted: Wanted) -> None:
         self.context, self.wanted = context, wanted
         self.of = {"project": context.project, "model": wanted.model}
-        head = context.store.ask(read.HEAD, seq=None)[0]
-        self.head = (head.seq, head.hash)
         listed = context.store.fetch(self._question("sizes"), **self.of)
+        head = context.store.ask(read.HEAD, seq=None)[0]  # after the list: no text of it is younger
+        self.head = (head.seq, head.hash)
         self.keys: I64 = listed.column("key").to_numpy()
         self.lengths: I64 = listed.column("length").to_numpy()
         self.total = len(self.keys)
@@ -144,15 +145,19 @@ class _Work:
     def _about(self, params: Params) -> About:
         from store.near_index import FORMAT, About
 
-        return About(
-            FORMAT, self.context.store.welcome.store_id, params.record(), params.bands, params.num_perm
-        )
+        signing = permutations_digest(params.num_perm, params.seed)
+        store_id = self.context.store.welcome.store_id
+        return About(FORMAT, store_id, params.record(), params.bands, params.num_perm, signing)
 
     def _outdated(self, index: NearIndex, params: Params) -> str:
         """Why the index is of no use, "" where it is."""
         if differs := _differs(index.about.params, params):
             return differs
         about, store = index.about, self.context.store
+        if (about.bands, about.permutations) != (params.bands, params.num_perm):
+            return "it does not hold what it says"
+        if about.signing != permutations_digest(params.num_perm, params.seed):
+            return "its texts were signed by other permutations"
         then = store.ask(read.HEAD, seq=about.seq) if about.texts else []
         known = about.store_id == store.welcome.store_id
         if not known or (about.texts and [(e.seq, e.hash) for e in then] != [(about.seq, about.hash)]):

@@ -16,7 +16,7 @@ from engine.clean.cover import dimensions_of, frame_of, stated
 from engine.clean.coverage import Dimension, label_of, placed
 from engine.clean.rebalance import Proposal, Share, proposal
 from store import read
-from store.canonical import canonical, digest
+from store.canonical import canonical, digest, digest_of
 from store.errors import InputError, RuleError
 from store.records import File
 
@@ -93,6 +93,14 @@ def weights_of(context: Context, run_id: str) -> list[float] | None:
     files = context.store.ask(read.FILES, project=context.project, name=WEIGHTS_FILE)
     body = next((f.body for f in files if f.run_id == run_id), None)
     return None if body is None else [float(line) for line in body.decode().splitlines()]
+
+
+def samples_hash(members: Sequence[tuple[str, str | None]], weights: Sequence[float] | None) -> str:
+    """A version's hash, from its members as (prompt id, output id) and their weights: as the freeze took it."""
+    rows = [list(member) for member in members]
+    if weights is not None:
+        rows = [[*row, f"{weight:.{DIGITS}f}"] for row, weight in zip(rows, weights, strict=False)]
+    return digest_of(sorted(rows, key=str))
 
 
 def match_production(context: Context, asked: Asked, samples: pl.DataFrame) -> Match:

@@ -49,22 +49,27 @@ def find(
     gate = Gate(threshold, bands.num_perm)
     sizes = np.diff(shingles.offsets)
     keep = gate.passes(agreement(signed, met.left, met.right), sizes[met.left], sizes[met.right])
-    left, right = met.left[keep], met.right[keep]
-    kept = uncrowded(right, met.crowded)
-    worth = list(zip(left[kept].tolist(), right[kept].tolist(), strict=True))
-    held = list(verified(shingles, worth, gate, report))
-    columns = np.array(held, np.float64).reshape(-1, 5).T
+    worth = list(zip(met.left[keep].tolist(), met.right[keep].tolist(), strict=True))
+    held = np.array(list(verified(shingles, worth, gate, report)), np.float64).reshape(-1, 5)
+    kept = uncrowded(held[:, 0].astype(np.int64), held[:, 1].astype(np.int64))
+    columns = held[kept].T
     exact = [i for i, text in enumerate(texts) if first[i] != i and text == texts[first[i]]]
-    return edges_of(first, np.array(exact, np.int64), rows, columns, _counts(met, shingles, kept))
+    return edges_of(
+        first,
+        np.array(exact, np.int64),
+        rows,
+        columns,
+        _counts(met, shingles, len(worth), len(held) - int(kept.sum())),
+    )
 
 
-def _counts(met: Candidates, shingles: Shingles, kept: npt.NDArray[np.bool_]) -> dict[str, int]:
+def _counts(met: Candidates, shingles: Shingles, compared: int, crowded: int) -> dict[str, int]:
     return {
         "shingles": len(shingles.hashes),
         "candidates": met.met,
-        "compared": int(kept.sum()),
+        "compared": compared,
         "flooded_buckets": met.flooded,
-        "untried_pairs": met.untried + int((~kept).sum()),
+        "untried_pairs": met.untried + crowded,
     }
 
 

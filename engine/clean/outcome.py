@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 from store.errors import InputError
 
@@ -22,6 +22,26 @@ class Result:
 
 
 PASSED = Result(True, "")
+NO, YES, UNKNOWN = 0, 1, 2  # whether an output passed, as ``Said`` has it
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one check said of a batch of outputs, as columns: NO, YES or UNKNOWN (it could not be checked), and the detail."""
+
+    passed: bytes
+    details: list[str]
+
+    @classmethod
+    def of(cls, results: Iterable[Result | None]) -> Self:
+        """Results one by one, None where there is none.
+
+        >>> Said.of([PASSED, None, Result(False, "too long")])
+        Said(passed=b'\\x01\\x02\\x00', details=['', '', 'too long'])
+        """
+        results = list(results)
+        passed = bytes(UNKNOWN if one is None else one.passed for one in results)
+        return cls(passed, ["" if one is None else one.detail for one in results])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ To add a kind that needs more than (output, reference, options): a runner here a
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -74,22 +74,22 @@ class _Counted:
 
 
 class Plain(_Counted):
-    """A check of the table ``CHECKS``."""
+    """A check of the table ``CHECKS``, which needs nothing but the batch: it may run in another process as well."""
 
     slow = needs_prompts = False
 
-    def __init__(self, context: Context, check: Check, stack: contextlib.ExitStack) -> None:
-        del stack
-        self.label, self._check, self._options = check.label, checked(check), check.options
-        self._codes = codes_of(context.contract()) if check.kind in OF_MEANING else {}
+    def __init__(self, check: Check, codes: Mapping[str, str]) -> None:
+        """``codes``: code → label. Raises InputError for an unknown kind or a wrong option."""
+        self.label, self.check, self._asked = check.label, check, checked(check)
+        self._codes = dict(codes) if check.kind in OF_MEANING else {}
         self._counts = check.kind == "length" and check.options.get("unit") == "tokens"
 
     def results(self, batch: Batch) -> Sequence[Result]:
         """In this process."""
         if self._counts:
-            return [length("", None, self._options, tokens) for tokens in batch.tokens]
+            return [length("", None, self.check.options, tokens) for tokens in batch.tokens]
         texts = [decoded(text, self._codes) for text in batch.texts] if self._codes else batch.texts
-        check = self._check
+        check = self._asked
         return [check(text, reference) for text, reference in zip(texts, batch.references, strict=True)]
 
 
@@ -210,4 +210,6 @@ def complaint(check: Check) -> str:
 
 def runner_of(context: Context, check: Check, stack: contextlib.ExitStack) -> Runner:
     """A check, ready to run; ``stack`` ends what it started. Raises InputError for an unknown kind or a wrong option."""
-    return RUNNERS.get(check.kind, Plain)(context, check, stack)
+    if check.kind not in RUNNERS:
+        return Plain(check, codes_of(context.contract()))
+    return RUNNERS[check.kind](context, check, stack)

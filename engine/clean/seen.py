@@ -33,7 +33,7 @@ ROWS = 5
 LONGEST = 10_000  # characters of an input that candidates are sought by
 
 
-IN = "in"
+IN, OUT = "in", "left out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +94,16 @@ class Seen:
 
 
 class Looking:
-    """One version to look into, for one input after the other: its grid is read once."""
+    """One version to look into, for one input after the other: its grid is read once.
 
-    def __init__(self, context: Context, version: Version) -> None:
+    Why a sample was left out may be what a reviewer said of it: that is told to the store's owner, and not where
+    he (or anybody under a name of his own) judges ``blind``.
+    """
+
+    def __init__(self, context: Context, version: Version, *, blind: bool = False) -> None:
         self.context, self.version = context, version
+        me = context.store.welcome
+        self._reasons = not blind and me.role == "owner" and context.store.who == me.actor
         self.dimensions = dimensions_of_run(context, version.run)
         self._buckets = {c.cell: c.have for c in cells_of_run(context, version.run)}
 
@@ -157,13 +163,16 @@ class Looking:
             store.call("close_queue", queue=queue["id"])
 
     def _standings(self, subjects: list[str]) -> dict[str, str]:
-        asked = self.context.store.ask(
-            read_dataset.STANDINGS,
-            project=self.context.project,
-            run_id=self.version.run.run_id,
-            subjects=subjects,
-        )
-        return {s.output_id: IN if s.included else s.rules for s in asked}
+        """Of each subject: ``IN``, ``OUT`` or why it is out, "" where it was no candidate."""
+        ask = self.context.store.ask
+        named: dict[str, Any] = {"project": self.context.project, "run_id": self.version.run.run_id}
+        why: dict[str, str] = {}
+        if self._reasons:
+            why = {a.output_id: a.rules for a in ask(read_dataset.AGAINST, **named, subjects=subjects)}
+        found = ask(read_dataset.STANDINGS, **named, subjects=subjects)
+        return {
+            s.output_id: IN if s.included else why.get(s.output_id, OUT) if s.candidate else "" for s in found
+        }
 
 
 def _metadata(detail: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,16 @@ A version is never changed: ``restore`` freezes an older one's samples anew, as 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from engine.clean.dataset import test_prompts
-from engine.clean.near import near_duplicates_of
+from engine.clean.dataset import protected
+from engine.clean.match import weights_of
+from engine.clean.near import Near, near_duplicates_of
 from engine.context import Closed, Context
 from store import read, read_dataset
 from store.errors import InputError, RuleError
-from store.records import Dropped, File, SetMember
+from store.records import Bucket, Dropped, File, SetMember
 
 HEX = 6  # characters of a hash that name a version
 CARRIED = ("fingerprint", "candidates", "dropped", "spoke_against", "slices", "coverage", "audit", "match")
@@ -106,6 +107,9 @@ def diff(context: Context, before: Version, after: Version) -> dict[str, Any]:
         for key in ("contract", "set", "dedup")
         if before.run.inputs.get(key) != after.run.inputs.get(key)
     }
+    heavy = [_weights(context, one) for one in (before, after)]
+    if other := sum(weight != heavy[1].get(sample, weight) for sample, weight in heavy[0].items()):
+        changed["weights"] = {"samples": other}
     if before.run.params != after.run.params:
         changed["parameters"] = {"before": before.run.params, "after": after.run.params}
     return {
@@ -121,6 +125,15 @@ def diff(context: Context, before: Version, after: Version) -> dict[str, Any]:
     }
 
 
+def _weights(context: Context, one: Version) -> dict[str | None, float]:
+    """The weight of each sample by its output's id; {} where the version has none."""
+    heavy = weights_of(context, one.run.run_id)
+    if heavy is None:
+        return {}
+    members = context.store.fetch(read.SET_MEMBERS, project=context.project, run_id=one.run.run_id)
+    return dict(zip(members["output_id"].to_pylist(), heavy, strict=False))
+
+
 def changes(context: Context, before: Version, after: Version) -> Iterator[dict[str, Any]]:
     """Every sample that entered or left, with why."""
     named = {"before": before.run.run_id, "after": after.run.run_id}
@@ -132,20 +145,14 @@ def restore(context: Context, one: Version) -> dict[str, Any]:
     """Make an older version the newest: the same samples, the same hash, a number of its own.
 
     Raises RuleError where it is the newest already, or where something of it may not be trained on any more: the
-    evaluation set took it in since, or a near-duplicate of it.
+    evaluation set took it in since, or a near-duplicate of it, or the contract excludes it now.
     """
     newest, frozen, locked = version(context), context.evaluation_set(), context.locked()
     if newest.sha256 == one.sha256 and newest.run.inputs["set"] == frozen.result["set_sha256"]:
         raise RuleError(f"version {one.number} and the newest are the same", todo="Go on: spiritsafe train")
     members = context.store.ask(read.SET_MEMBERS, project=context.project, run_id=one.run.run_id)
-    test = test_prompts(context)
     near = near_duplicates_of(context)
-    close = test | {other for prompt in test for other in near.edges.get(prompt, ())}
-    if leaks := sum(m.prompt_id in close for m in members):
-        raise RuleError(
-            f"{leaks:,} samples of version {one.number} are in today's evaluation set, or nearly",
-            todo="Freeze a new version: spiritsafe dataset freeze",
-        )
+    _refuse_barred(context, one, members, near)
     result = {
         "version": newest.number + 1, "parent": newest.sha256, "teacher": one.run.result["teacher"],
         "samples": len(members), "dataset_sha256": one.sha256, "restored": one.number,
@@ -159,25 +166,24 @@ def restore(context: Context, one: Version) -> dict[str, Any]:
             for m in members
         ),
     )
-    opened.add("dropped", _reasons(context, one))
-    if "match" in result:
-        opened.add("file", _files(context, one))
+    for table, record in (("dropped", Dropped), ("bucket", Bucket), ("file", File)):
+        names = [field.name for field in fields(record)][2:]  # less the run's number and the key
+        rows = context.store.rows_of_run(one.run.run_no, table, names).to_pylist()
+        opened.add(table, [record(0, 0, **row) for row in rows])
     opened.close(result)
     return result
 
 
-def _files(context: Context, one: Version) -> Iterator[File]:
-    """The older version's files, as the new run's rows."""
-    for row in context.store.rows_of_run(
-        one.run.run_no, "file", ["name", "media_type", "sha256", "body"]
-    ).to_pylist():
-        yield File(0, 0, **row)
+def _refuse_barred(context: Context, one: Version, members: list[read.SetRow], near: Near) -> None:
+    """Raise RuleError for samples that no freeze would take today, whatever its policy."""
+    import polars as pl
 
-
-def _reasons(context: Context, one: Version) -> Iterator[Dropped]:
-    """The older version's reasons, as the new run's rows."""
-    rows = context.store.rows_of_run(
-        one.run.run_no, "dropped", ["arrival_key", "output_key", "output_id", "rule", "detail"]
-    )
-    for row in rows.to_pylist():
-        yield Dropped(0, 0, **row)
+    names = ("output_key", "arrival_key", "prompt_id")
+    ours = pl.DataFrame({name: [getattr(m, name) for m in members] for name in names})
+    barred = pl.concat(protected(context, str(one.run.result["teacher"]), ours, near))
+    if barred.height:
+        count = barred["output_key"].n_unique()
+        raise RuleError(
+            f"{count:,} samples of version {one.number} may not be trained on now: {', '.join(barred['rule'].unique().sort())}",
+            todo="Freeze a new version: spiritsafe dataset freeze",
+        )

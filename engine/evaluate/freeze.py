@@ -12,6 +12,8 @@ from typing import Any
 from engine.context import Closed, Context
 from engine.contract_exclusions import Exclusions
 from engine.contract_records import Contract
+from engine.evaluate.answers import codes_of, stated
+from engine.evaluate.metrics import label_of
 from engine.stages import as_mapping, option
 from store import read
 from store.canonical import digest_of
@@ -82,6 +84,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
             f"no prompt of split {params.split!r} has a reference, so nothing could be scored",
             todo="Import them with --reference.",
         )
+    _refuse_foreign(contract, [a.reference for a in members if a.reference is not None], params.split)
     harness = harness_of(contract)
     result: dict[str, Any] = {
         "prompts": len(members),
@@ -99,6 +102,24 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     )
     opened.close(result)
     return result
+
+
+def _refuse_foreign(contract: Contract, references: list[str], split: str) -> None:
+    """Raise RuleError where no reference is a label of the contract: every model would score nothing."""
+    if contract.task.metric != "label" or not contract.task.labels:
+        return
+    names, options = (
+        {label_of(label.name, {}) for label in contract.task.labels},
+        contract.task.metric_options,
+    )
+    if any(stated(reference, "label", options) in names for reference in references):
+        return
+    label = codes_of(contract).get(references[0].strip())
+    why = f" is the code of {label}" if label else " is none"
+    raise RuleError(
+        f"no reference of split {split!r} is one of the contract's labels: {references[0][:60]!r}{why}",
+        todo="References are labels by their names; import the column that holds them with --reference.",
+    )
 
 
 def _refuse_change(context: Context, harness: str, contract_hash: str) -> None:

@@ -18,8 +18,9 @@ from engine.evaluate.answers import Scorer, answered
 from engine.evaluate.bars import slices_of
 from engine.evaluate.gate import Gate, GateRow, MeasureRow, Row, judge_gate, paired_counts
 from engine.evaluate.measured import measured
-from store import grammar, read
+from store import grammar, read, script
 from store.errors import RuleError
+from store.language import script_of_text
 
 
 def rivals(context: Context, frozen: Closed) -> list[dict[str, Any]]:
@@ -94,6 +95,7 @@ def _row(a: read.ArrivalRow) -> tuple[dict[str, Any], dict[str, Any]]:
         "reference": a.reference,
         "split": a.split,
         "source": a.source,
+        script.NAME: script_of_text(a.text),
     }
     return row, msgspec.json.decode(a.metadata)
 

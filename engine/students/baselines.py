@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.students.classifier import Prediction
 from store.errors import InputError
@@ -71,26 +71,29 @@ class LabelNameClassifier:
     """
 
     labels: tuple[str, ...]
-    texts: tuple[str, ...]  # what the idf is taken from
+    pieces: Any  # the fitted TfidfVectorizer: made once, so that an answer's latency is that of an answer
+    names: Any  # float64, sparse, of shape (pieces, labels)
 
     @classmethod
     def fit(cls, texts: Sequence[str], labels: Sequence[str]) -> LabelNameClassifier:
-        """Keep the names that occur in ``labels`` and the texts for their word statistics."""
+        """Keep the names that occur in ``labels``, and the texts' word statistics."""
         if not labels:
             raise InputError("no label names to compare with", where="baseline")
-        return cls(tuple(sorted(set(labels))), tuple(texts))
+        from sklearn.feature_extraction.text import TfidfVectorizer
+
+        ordered = tuple(sorted(set(labels)))
+        names = [label.replace("_", " ").replace("-", " ") for label in ordered]
+        pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
+        pieces.fit([*names, *texts])
+        return cls(ordered, pieces, pieces.transform(names).T.tocsr())
 
     def predict(self, texts: Sequence[str], *, top: int = 5) -> list[Prediction]:
         """The nearest name for every text; a text that shares nothing gets the first label, with an even share."""
         import numpy as np
-        from sklearn.feature_extraction.text import TfidfVectorizer
 
         if not texts:
             return []
-        names = [label.replace("_", " ").replace("-", " ") for label in self.labels]
-        pieces = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True)
-        pieces.fit([*names, *self.texts])
-        cosines = (pieces.transform(list(texts)) @ pieces.transform(names).T).toarray() * SHARPNESS
+        cosines = (self.pieces.transform(list(texts)) @ self.names).toarray() * SHARPNESS
         logs = cosines - np.log(np.exp(cosines).sum(axis=1, keepdims=True))
         predictions = []
         for row in logs:

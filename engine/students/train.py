@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.clean.match import weights_of
+from engine.clean.match import samples_hash, weights_of
 from engine.context import Closed, Context
 from engine.contract_records import Contract
 from engine.evaluate.answers import codes_of, label_in, spellings
@@ -127,7 +127,13 @@ def _rows(context: Context, dataset: Closed, frozen: Closed) -> list[Row]:
     )
     columns = [outputs[name].to_pylist() for name in ("output_key", "prompt", "text", "logprobs")]
     by_key = {key: (prompt, text, logprobs) for key, prompt, text, logprobs in zip(*columns, strict=True)}
-    weights = weights_of(context, dataset.run_id) or [1.0] * len(members)
+    heavy = weights_of(context, dataset.run_id)
+    if dataset.result["dataset_sha256"] != samples_hash([(m.prompt_id, m.output_id) for m in members], heavy):
+        raise RuleError(
+            "the samples or weights of the dataset are not those of its hash",
+            todo="Freeze the dataset again.",
+        )
+    weights = [1.0] * len(members) if heavy is None else heavy
     return [
         (*by_key[m.output_key], weight)
         for m, weight in zip(members, weights, strict=True)

@@ -234,10 +234,12 @@ def clean(world: World, due: dict[str, int], server: LabelServer) -> None:
     said = world.judge(plan["plan"])
     print(f"  {said['bad']} of {said.total()} verdicts say bad")
     freeze(world, f"… and an audit of {VERDICTS}")
-    world.train("… (all of it) and soft labels, T = 2", *OPTIONS["soft labels, T = 2"])
-    freeze(
-        world, "… and weights that match production, too", "--match-production", "weights", "--by", "intent"
-    )
+    told = world.ask(due, server)  # what was called bad leaves its bucket thin again
+    print(f"  asked for {told['called']} in place of those")
+    shell("check")
+    shell("dedup")
+    freeze(world, "… and others asked for in place of the bad")
+    world.train("all of it, and soft labels, T = 2", *OPTIONS["soft labels, T = 2"])
 
 
 def control(world: World, size: int, server: LabelServer) -> None:

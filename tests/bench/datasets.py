@@ -23,7 +23,7 @@ from tests.bench.neardup_corpora import corpus
 
 ROOT = Path(__file__).parents[2]
 LABELS = ("card", "cash", "other")
-TIERS = ("basic", "plus", "gold", "vip")
+TIERS = ("basic", "plus", "gold", "vip", *(f"region {n}" for n in range(5, 21)))  # by eleven lengths
 TEST = 1_000
 CONTRACT = """
 [task]
@@ -100,7 +100,7 @@ def write(path: Path, texts: list[str], first: int) -> None:
                 "q": text,
                 "gold": LABELS[i % 3],
                 "big": LABELS[(i + (i % 11 == 0)) % 3],
-                "tier": TIERS[i % 4],
+                "tier": TIERS[i % len(TIERS)],
             }
             file.write(json.dumps(row) + "\n")
 

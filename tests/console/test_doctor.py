@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import fcntl
+import functools
 import json
 import os
 import shutil
@@ -216,27 +217,35 @@ def test_what_an_installation_misses_is_said_with_the_command_that_brings_it(
 
 def imports_of(module: str, seen: set[str]) -> set[str]:
     """Top-level names outside the house that a module and the modules of ours that it imports need at run time."""
-    path = ROOT / (module.replace(".", "/") + ".py")
-    path = path if path.exists() else ROOT / module.replace(".", "/") / "__init__.py"
-    if module in seen or not path.exists():
+    if module in seen:
         return set()
     seen.add(module)
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    typing_only = [
-        n for n in ast.walk(tree) if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)
-    ]
-    skipped = {inner for block in typing_only for inner in ast.walk(block)}
     found: set[str] = set()
-    for node in ast.walk(tree):
-        if node in skipped or not isinstance(node, ast.Import | ast.ImportFrom):
-            continue
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
-        if isinstance(node, ast.ImportFrom):
-            names += [f"{node.module}.{a.name}" for a in node.names]
-        for name in names:
-            head = name.split(".", maxsplit=1)[0]
-            found |= imports_of(name, seen) if head in ("engine", "store") else {head}
+    for name in names_in(module):
+        head = name.split(".", maxsplit=1)[0]
+        found |= imports_of(name, seen) if head in ("engine", "store") else {head}
     return found
+
+
+@functools.cache
+def names_in(module: str) -> frozenset[str]:
+    """What a module of ours itself imports at run time, and what it takes from there; nothing where it is none."""
+    path = ROOT / (module.replace(".", "/") + ".py")
+    path = path if path.exists() else ROOT / module.replace(".", "/") / "__init__.py"
+    if not path.exists():
+        return frozenset()
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    typing_only = [n for n in nodes if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.unparse(n.test)]
+    skipped = {inner for block in typing_only for inner in ast.walk(block)}
+    names: set[str] = set()
+    for node in nodes:
+        if node in skipped:
+            continue
+        if isinstance(node, ast.Import):
+            names |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or "", *(f"{node.module}.{a.name}" for a in node.names)}
+    return frozenset(names)
 
 
 def test_what_a_stage_imports_beyond_the_base_is_in_doctors_table() -> None:

@@ -90,3 +90,20 @@ def test_the_tour_fits_the_smallest_usual_terminal() -> None:
     lines = TOUR.splitlines()
     assert len(lines) <= 22
     assert max(map(cell_len, lines)) <= 80
+
+
+def test_an_answer_that_is_a_code_is_shown_with_the_label_that_it_stands_for() -> None:
+    from console.screens.audit import Audit
+
+    room = Audit()
+    room.queue = {"codes": {"a12": "card_arrival"}}
+    prompt = {"messages": None, "text": "Where is it?", "reference": None, "split": "train", "metadata": "{}"}
+    detail = {
+        "prompt": prompt,
+        "outputs": [{"text": "a12", "logprobs": None}],
+        "revealed": False,
+        "comments": [],
+    }
+    assert room.sections(detail)[1].title == "output = card_arrival"
+    assert room.meant(" a12\n") == " = card_arrival"
+    assert room.meant("a12, or so") == ""

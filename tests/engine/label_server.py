@@ -70,6 +70,20 @@ class LabelTeacher:
         return np.maximum(self._model.predict_log_proba(list(texts)), -9999.0)
 
 
+class Prepared(LabelTeacher):
+    """A teacher with its answers to known texts worked out: the same log-probabilities, read instead of computed."""
+
+    def __init__(self, labels: Sequence[str], texts: Sequence[str], logs: Any) -> None:
+        self.labels = list(labels)
+        self.codes = {code_of(index): label for index, label in enumerate(self.labels)}
+        self._rows = dict(zip(texts, logs, strict=True))
+
+    def log_probabilities(self, texts: Sequence[str]) -> Any:
+        import numpy as np
+
+        return np.array([self._rows[text] for text in texts])
+
+
 @dataclass(frozen=True, slots=True)
 class Manners:
     """How the endpoint behaves."""

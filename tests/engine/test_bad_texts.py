@@ -52,14 +52,21 @@ def through(shell: Shell) -> tuple[dict[str, Any], dict[str, int], dict[str, Any
     return told[0], passed, shell("dataset", "freeze", "--keep-failing")
 
 
-def test_empty_texts_are_one_text_and_fail_what_asks_for_one(desk: Callable[[list[Row]], Shell]) -> None:
+def test_empty_texts_are_one_text_and_fail_what_asks_for_one(
+    desk: Callable[[list[Row]], Shell], tmp_path: Path
+) -> None:
     rows = list(empty(40))
-    dedup, passed, frozen = through(desk(rows))
+    shell = desk(rows)
+    dedup, passed, frozen = through(shell)
     assert dedup["prompt"]["kinds"]["surface"] == 3  # four spellings of nothing make a star
     assert dedup["output"]["stats"]["distinct"] == TRAIN + 20 + 1
     assert passed["length"] == TRAIN + 20 + 20  # of the empty answers, those of two spaces have a character
     assert passed["private"] == passed["refusal"] == len(rows) + TRAIN + 20
     assert frozen["dataset_sha256"]
+    more = written(tmp_path / "more.jsonl", [*empty(6), *ordinary(60, 1)])
+    told = shell("import", more, "--split", "train", *FLAGS)
+    assert told["empty_texts"] == 9
+    assert told["note"] == "9 empty texts: 3 prompts, 6 outputs of big"
 
 
 def test_one_answer_to_everything_is_a_star_and_is_compared_once(desk: Callable[[list[Row]], Shell]) -> None:

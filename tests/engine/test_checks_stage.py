@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -169,6 +172,55 @@ def test_a_stopped_check_goes_on_where_it_stopped_and_counts_nothing_twice(desk:
     found = shell("sql", f"select count(*), count(distinct (output_key, name)) {both}")
     assert found["rows"] == [[3 * MANY, 3 * MANY]]
     assert not shell("check")["resumed"]  # that one was finished
+
+
+KILLED = """
+import os, signal, sys
+from console.cli import main
+from engine.clean import check
+from engine.context import Context
+
+check.BATCH, check.PART_ROWS, check.APART_FROM, tell = 300, 2_000, 0, Context.progress
+
+def progress(self, what, done, total=None):
+    tell(self, what, done, total)
+    if done >= int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Context.progress = progress
+main(sys.argv[2:])
+"""  # the command as it is, in small parts, which is killed without a word once so many are done
+
+
+def test_a_check_that_is_killed_goes_on_behind_its_last_part_and_ends_as_if_nothing_had_been(
+    desk: tuple[Shell, Path],
+) -> None:
+    shell, folder = desk
+    whole = shell("check", "--seed", 7)
+    words = ["--store", str(shell.store), "check", "--seed", "8"]
+    command = [sys.executable, "-c", KILLED, "7000", *words]
+    killed = subprocess.run(command, cwd=folder, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    # It was heard out to the end of its standard error, which its processes share: they have left as well.
+    told = shell("check", "--seed", 8)
+    with Client(shell.store) as store:
+        *_, last, _ = Context(store, "desk").runs("check")
+        alone = next(run.run_no for run in Context(store, "desk").runs("check") if run.params["seed"] == 7)
+        parts = [run.run_no for run in Context(store, "desk").runs("check") if run.params["seed"] == 8]
+    before = last.result["checks"][0]["total"]
+    assert len(parts) > 2
+    assert 2_000 <= before < 7_000  # not what the open part had
+    assert (told["resumed"], told["before"]) == (True, {"big": before})
+    assert [told[name] for name in ("checks", "slices")] == [whole[name] for name in ("checks", "slices")]
+    assert rows_of(shell, parts) == rows_of(shell, [alone])
+    assert rows_of(shell, parts)[0] == 3 * MANY
+
+
+def rows_of(shell: Shell, runs: list[int]) -> list[Any]:
+    """How many results the runs have together, and one number for all that they say."""
+    said = "count(*), bit_xor(hash(output_id, name, passed, detail)), count(distinct (output_id, name))"
+    found = shell("sql", f"select {said} from check_result where list_contains({runs}, run_no)")  # noqa: S608
+    return list(found["rows"][0])
 
 
 def test_a_judge_is_asked_in_both_orders_keeps_what_was_paid_and_counts_on(desk: tuple[Shell, Path]) -> None:

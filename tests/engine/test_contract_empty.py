@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from engine.contract import check, parse
 from engine.contract_empty import contradiction
 from store import grammar
+from tests.engine.routing import CONTRACT
 from tests.engine.shell import Shell
 from tests.engine.test_contract import named_line
 from tests.engine.test_contract_page import WHOLE
@@ -29,6 +30,7 @@ POSSIBLE = (
     "a > 5 and a < 6", "len(prompt) > 5 and len(prompt) < 7", "a = 1 and a = '01'", "a > '2' and a < 15", "a = true and a = 5",
     "a = x and a = y or b = 2", "not vip and not tier = vip", "prompt ~ x and not prompt ~ y", "a != x and a != y",
     "split = test and source = edge_case", "lower(tier) = gold", "a > 0.1 and a < 0.1000000001", "a = prompt and a != prompt",
+    "language(prompt) = 'de'",
 )  # fmt: skip
 
 
@@ -40,6 +42,15 @@ def test_what_no_arrival_could_ever_be_is_seen(text: str) -> None:
 @pytest.mark.parametrize("text", POSSIBLE)
 def test_what_some_arrival_could_be_is_left_alone(text: str) -> None:
     assert contradiction(text) == ""
+
+
+def test_a_language_that_only_an_import_can_tell_is_refused_for_that() -> None:
+    (problem,) = [
+        p
+        for p in check(parse(CONTRACT.replace("prompt ~ 'secret'", "language(prompt) = 'de'")))
+        if "told" in p.what
+    ]
+    assert "language() cannot be told here" in problem.what
 
 
 def test_slices_by_name_are_written_out_first() -> None:

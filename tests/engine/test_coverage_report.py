@@ -67,6 +67,12 @@ def test_a_plot_shows_what_the_table_counts_in_a_pipe_and_without_colour(shell: 
     assert "by reference: ours, ┆ production" in out
     assert "by len(prompt): ours, ┆ production" in out
     assert "\x1b" not in out
+    heads, first = (re.split(r"  +", line) for line in out.splitlines()[2:4])
+    assert dict(zip(heads, first, strict=True))["reference"] in (
+        "lost",
+        "card",
+        "cash",
+    )  # a value under its heading
     lost = next(line for line in out.splitlines() if line.startswith("lost") and "┆" in line)
     assert lost.split()[:3] == ["lost", "0.0%", "18.2%"]
     assert lost.index("■") < lost.index("┆")

@@ -15,8 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.seen_words import seen_page
 from engine.clean.policy import RULES, check_rule
+from engine.context import Context
+from store.client import Client
 from store.errors import InputError
+from store.operations import TELLING
 from tests.engine.elsewhere import hashes
 from tests.engine.routing import CONTRACT, WHERE, add
 from tests.engine.shell import ROOT, Shell
@@ -114,6 +118,7 @@ def test_an_older_version_is_made_current_again_under_its_own_hash(shell: Shell)
     told = shell("dataset", "restore", "1")
     assert (told["version"], told["restored"]) == (3, 1)
     assert told["dataset_sha256"] == first["dataset_sha256"]
+    assert shell("report", "coverage")["buckets"]  # a restored version counted none of its own
     assert shell("dataset", "diff", "1", "3")["why"] == []
     assert "the same" in shell.refused("dataset", "restore", "1", code=4)
     assert shell("verify")["sound"]
@@ -126,6 +131,26 @@ def test_what_the_evaluation_set_took_in_since_is_not_restored(shell: Shell, tmp
     shell("dedup")
     shell("evaluation", "freeze")
     assert "evaluation set" in shell.refused("dataset", "restore", "1", code=4)
+
+
+def test_what_the_contract_excludes_since_is_not_restored(shell: Shell, tmp_path: Path) -> None:
+    shell("dataset", "freeze", "--keep-failing")
+    (tmp_path / "next.toml").write_text(CONTRACT.replace("prompt ~ 'secret'", "prompt ~ 'weather'"))
+    shell("contract", "lock", tmp_path / "next.toml")
+    shell("dataset", "freeze")
+    assert "excluded by the contract" in shell.refused("dataset", "restore", "1", code=4)
+
+
+def test_a_restored_version_keeps_its_grid_and_a_freeze_after_it_is_today_s(shell: Shell) -> None:
+    shell("dataset", "freeze")
+    grid = shell("report", "coverage")
+    judge(shell, "how do I get cash", "bad", "1")
+    flagged = shell("dataset", "freeze")
+    shell("dataset", "restore", "1")
+    assert shell("report", "coverage") == grid
+    assert shell("dataset", "seen", "--text", WHERE)["samples_in_bucket"] >= 1
+    assert shell("dataset", "freeze")["dataset_sha256"] == flagged["dataset_sha256"]
+    assert shell("verify")["sound"]
 
 
 def test_a_version_is_named_by_number_or_hash(shell: Shell) -> None:
@@ -244,6 +269,23 @@ def test_what_was_left_out_was_not_seen(shell: Shell) -> None:
     first = told["nearest"][0]
     assert (first["jaccard"], first["standing"]) == ("1.000", "excluded by the contract")
     assert {n["standing"] for n in told["nearest"] if "mellon" not in n["prompt"]} >= {"in"}
+
+
+def test_who_judges_blind_is_not_told_by_the_look_into_a_version_what_others_flagged(shell: Shell) -> None:
+    flagged = judge(shell, "how do I get cash", "bad", "1")
+    shell("dataset", "freeze")
+    words = ("dataset", "seen", "--text", "how do I get cash abroad without paying the fee twice?")
+    assert shell(*words)["nearest"][0]["standing"] == "flagged by a reviewer"  # the owner may know
+    anna = shell("--as", "anna", *words)["nearest"][0]
+    assert (anna["subject"], anna["standing"]) == (flagged, "left out")
+    with Client(shell.store) as store:
+        page = seen_page(Context(store, "r"), words[-1], blind=True)
+    assert "not in it: left out" in page
+    assert "flagged" not in page
+    assert {
+        "against",
+        "told_apart",
+    } <= TELLING  # nor does the hub answer a reviewer while somebody judges blind
 
 
 def test_a_log_of_live_inputs_says_how_many_have_nothing_like_them(shell: Shell, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from store.language import script_of_text
+from tests.engine.routing import CONTRACT, add
 from tests.engine.shell import Shell
 
 
@@ -133,3 +134,17 @@ def test_a_language_is_kept_as_metadata_where_it_is_told_at_import(shell: Shell,
     refused = shell.try_("--json", "coverage", "--by", "language(prompt)")
     assert refused.code == 3
     assert "--derive" in refused.error["todo"]
+
+
+def test_the_script_is_told_alike_by_the_hub_by_an_import_and_by_the_judge_of_baselines(
+    routing: Shell, tmp_path: Path
+) -> None:
+    foreign = "где моя новая карта, я жду её с начала месяца"
+    by_script = CONTRACT.replace("prompt ~ 'secret'", "script = 'Cyrillic'")
+    by_script += '[[gate.slice]]\nname = "latin"\nwhere = "script = \'Latin\'"\nfloor = 0.9\n'
+    (tmp_path / "next.toml").write_text(by_script)
+    routing("contract", "lock", tmp_path / "next.toml")
+    assert add(routing, tmp_path, "foreign.jsonl", foreign, "train")["excluded"] == {"script = 'Cyrillic'": 1}
+    routing("evaluation", "freeze")
+    found = routing("baselines")["rivals"][0]["rows"]
+    assert {row["slice"]: row["n"] for row in found} == {"all": 3, "latin": 3}

@@ -192,3 +192,22 @@ def test_what_met_the_bars_once_is_counted_again_before_it_is_taken(shell: Shell
     )
     shell("contract", "lock", tmp_path / "stricter.toml")
     assert "counted again" in shell.refused("take", "label_names", "--why", "free", code=4)
+
+
+def test_references_that_are_no_labels_of_the_contract_are_refused_before_everything_scores_nothing(
+    shell: Shell, tmp_path: Path
+) -> None:
+    with pytest.raises(AssertionError, match="'shipping' is none"):
+        lock(shell, tmp_path, CONTRACT.replace('["shipping", "billing"]', '["parcels", "money"]'))
+    codes = CONTRACT.replace('["shipping", "billing"]', '{ parcels = "shipping", money = "billing" }')
+    with pytest.raises(AssertionError, match="'shipping' is the code of parcels"):
+        lock(shell, tmp_path, codes)
+    lock(shell, tmp_path, CONTRACT.replace('["shipping", "billing"]', '["Shipping ", "other"]'))
+
+
+def test_the_records_inside_of_a_result_are_told_in_lines_of_their_own(shell: Shell, tmp_path: Path) -> None:
+    lock(shell, tmp_path)
+    told = shell.try_("baselines").out
+    assert "\n  model majority  judgement fail  right 100  n 200" in told
+    assert "\n    slice all  bar margin 0.05  n 200  judgement fail  why at best" in told
+    assert "{" not in told

@@ -16,7 +16,8 @@ from engine.predictions import Known
 from store.client import Client
 from tests.engine.shell import ROOT, Shell
 
-SHORT, LONG = 20_000, 200_000
+# The long file has 48 MB more, 130 where counts are heavy: kept as Python's objects, several times as much.
+SHORT, LONG = 10_000, 220_000 if os.environ.get("SPIRITSAFE_TORTURE") else 90_000
 CHILD = """
 import resource, sys
 from console.cli import main
@@ -60,7 +61,7 @@ def test_memory_is_flat_in_the_size_of_the_file_and_in_the_number_of_bad_rows(
         long = peak(shell.store, "long", rows(tmp_path / "long.jsonl", LONG, bad), *more)
     finally:
         shell.close()
-    assert long - short <= 40, f"{short} MiB for {SHORT:,} rows, {long} for {LONG:,}"
+    assert long - short <= 30, f"{short} MiB for {SHORT:,} rows, {long} for {LONG:,}"
     if bad:
         assert (tmp_path / "why.txt").read_text().count("\n") == LONG - bad
 

@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 
+from engine.clean.match import WEIGHTS_FILE
+from engine.context import Context
+from store import read
+from store.canonical import digest
+from store.client import Client
+from store.records import File, SetMember
 from tests.engine.routing import CONTRACT
 from tests.engine.shell import Shell
 
@@ -117,6 +123,32 @@ def test_weights_keep_every_sample_and_add_up_to_productions_shares(shell: Shell
         "rows"
     ]
     assert [text for (text,) in again] == [body, body]
+
+
+def test_other_weights_are_told_by_the_difference_and_forged_ones_train_nothing(
+    shell: Shell, tmp_path: Path
+) -> None:
+    words = ("dataset", "freeze", "--match-production", "weights", "--by", "tier")
+    shell(*words)
+    put(shell, tmp_path / "log2.jsonl", samples({"vip": 40}, "more"), "--split", "validation")
+    shell("dedup")
+    shell(*words)
+    told = shell("dataset", "diff", "1", "2")
+    assert (told["entered"], told["left"], told["inputs_changed"]["weights"]) == (0, 0, {"samples": 80})
+    with Client(shell.store) as store:
+        context = Context(store, "m")
+        honest = context.runs("dataset")[-1]
+        members = store.ask(read.SET_MEMBERS, project="m", run_id=honest.run_id)
+        forged = store.run("m", "dataset", params=honest.params, inputs=honest.inputs)
+        forged.add("set_member", members_of(members))
+        body = b"5.0000\n" * 3 + b"0.0001\n" * (len(members) - 3)
+        forged.add("file", [File(0, 0, WEIGHTS_FILE, "text/plain", digest(body), body)])
+        forged.close(honest.result)
+    assert "not those of its hash" in shell.refused("train", "--mode", "hard", code=4)
+
+
+def members_of(rows: list[read.SetRow]) -> list[SetMember]:
+    return [SetMember(0, 0, m.arrival_key, m.prompt_id, m.output_key, m.output_id, m.reference) for m in rows]
 
 
 def test_what_cannot_be_matched_is_refused_with_what_to_do(shell: Shell) -> None:

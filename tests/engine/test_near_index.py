@@ -21,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clean import incremental_stage
-from engine.clean.bands import Gate
+from engine.clean.bands import CROWD, Gate
 from engine.clean.incremental import meet, params_for
 from engine.clean.incremental_pairs import sketches
 from engine.clean.incremental_texts import texts_of
@@ -173,6 +173,7 @@ def test_a_template_flood_stays_linear_and_connected(tmp_path: Path, fast: bool)
     assert most["untried_pairs"] > 0
     assert most["compared"] < 300 * 100  # of a batch: not 300 times what was there before
     assert set(edges["right_key"].to_pylist()) == set(table["key"].to_pylist()[1:])
+    assert np.unique(edges["right_key"], return_counts=True)[1].max() <= CROWD  # as in one pass
 
 
 def test_a_star_goes_round_the_oldest_and_only_the_oldest_goes_on(tmp_path: Path) -> None:

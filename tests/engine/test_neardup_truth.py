@@ -48,13 +48,13 @@ def test_the_join_behind_the_truth_says_what_comparing_all_with_all_says(
 
 @pytest.mark.parametrize("profile", [PROMPTS, OUTPUTS])
 def test_every_edge_is_true_and_its_jaccard_is_the_true_one(profile: Profile) -> None:
-    texts = corpus(2000, (40, 140) if profile == PROMPTS else (300, 600), seed=9)
+    texts = corpus(800, (40, 140) if profile == PROMPTS else (300, 600), seed=9)  # of more, it is a flood
     pairs, jaccard = true_pairs(texts, profile, 0.7)
     truth = dict(zip(map(tuple, pairs.tolist()), jaccard.tolist(), strict=True))
     for engine in ENGINES:
         edges = near_duplicates(texts, profile=profile, engine=engine).edges
         found = {(p.left, p.right): p.jaccard for p in edges if 0.7 <= p.jaccard < 1}
-        assert found.items() <= truth.items()
+        assert not found.items() - truth.items()
         assert len(found) >= 0.995 * sum(j < 1 for j in truth.values()) > 50
 
 

@@ -180,3 +180,19 @@ def test_pairs_are_of_the_versions_prompts_alone_and_of_texts_that_were_read(
         "chosen": [{"role": "assistant", "content": "other"}],
         "rejected": [{"role": "assistant", "content": "cash"}],
     }
+
+
+def test_what_is_the_same_as_a_near_duplicate_but_for_case_is_as_near(shell: Shell, tmp_path: Path) -> None:
+    """Texts of one surface have an edge to the oldest alone, which alone is compared: so the guard goes on through it."""
+    answered, cash = ("--output", "big=big", "--teacher", "big"), TRAIN[2][0]
+    add(
+        shell, tmp_path, "loud.jsonl", NEAR.upper(), "train", *answered
+    )  # its edge is to NEAR, not to the test's
+    add(shell, tmp_path, "held.jsonl", cash.upper(), "test", *answered)  # the oldest of it is training data
+    add(shell, tmp_path, "close.jsonl", cash + "!", "train", *answered)  # its edge is to that oldest
+    for words in (("evaluation", "freeze"), ("check",), ("dedup",)):
+        shell(*words)
+    for name, words in FREEZES.items():
+        told = shell("dataset", "freeze", *words)
+        assert told["dropped"]["near-duplicate of the evaluation set"] == 4, name
+        assert not trained_on(shell) & {NEAR, NEAR.upper(), cash, cash + "!"}, name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import json
+import os
 import shutil
 import stat
 from collections.abc import Iterator
@@ -17,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.clean import semantic
-from engine.clean.semantic_cache import Cache, key_of
+from engine.clean.semantic_cache import Cache, folder_for, key_of
 from engine.clean.semantic_model import check_folder, folder_of
 from engine.clean.semantic_pairs import SLACK, alike
 from engine.context import Context
 from engine.stages import STAGES
 from store import read_semantic
 from store.client import Client
-from store.errors import Cancelled, InputError, RuleError
+from store.errors import Cancelled, InputError, RuleError, StoreError
 from tests.engine.routing import CONTRACT, TEST, TRAIN, WORDS, add, rows
 from tests.engine.shell import Shell
 from tests.engine.tiny_model import Tiny, suggest
@@ -62,6 +63,19 @@ def shell(built: Path, tmp_path: Path) -> Iterator[Shell]:
     shutil.copyfile(built, found.store)
     yield found
     stop_hub(found.store, kill=True)
+
+
+def test_vectors_in_anothers_place_or_behind_a_link_are_not_used(tmp_path: Path) -> None:
+    store, elsewhere = tmp_path / "s.duckdb", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    folder = folder_for(store, "m" * 64)
+    folder.parent.symlink_to(elsewhere)
+    cache = Cache(folder, 4)
+    for use in (lambda: cache.known([]), lambda: cache.keep([key_of("a")], np.eye(1, 4, dtype=np.float32))):
+        with pytest.raises(StoreError, match="is no folder, and is not used"):
+            use()
+    assert not list(elsewhere.iterdir())
+    assert str(os.geteuid()) in folder.parent.name  # each account has its own
 
 
 def row_with(shell: Shell, text: str) -> int:

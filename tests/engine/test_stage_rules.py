@@ -121,6 +121,25 @@ def test_a_pass_over_outputs_does_not_forget_the_prompts(shell: Shell) -> None:
     assert dropped["near-duplicate"] == 1  # one prompt; equal labels are no duplicates
 
 
+def test_the_pairs_to_judge_are_the_newest_of_each_field_whichever_was_compared_last(shell: Shell) -> None:
+    def shown() -> tuple[int, set[str]]:
+        queue = shell("queue", "duplicates", "--rows", "100")
+        fields = {
+            shell("show", "duplicates", row["position"])["field"]
+            for row in queue["rows"][:: len(queue["rows"]) - 1]
+        }
+        return queue["length"], fields
+
+    shell("dedup", "--field", "both")
+    both = shown()
+    assert both[1] == {"prompt", "output"}
+    shell("dedup", "--field", "output")
+    assert shown() == both
+    prompts = shell("queue", "duplicates", "--filter", "field = prompt")["length"]
+    shell("dedup", "--threshold", "1")  # no prompt is the same as another
+    assert shown() == (both[0] - prompts, {"output"})
+
+
 def test_coverage_compares_with_the_frozen_set_and_not_with_a_splits_name(shell: Shell) -> None:
     shell("coverage", "--by", "split")
     assert sum(b["evaluation"] for b in shell("report", "coverage")["buckets"]) == 0
@@ -154,6 +173,18 @@ def test_a_duplicate_stays_where_the_one_that_stands_for_it_was_dropped() -> Non
     )
     assert near.stood_for(rows[[1, 0, 2, 3]], outputs=False)["prompt_id"].to_list() == ["b", "c"]
     assert near.stood_for(rows[1:], outputs=False).is_empty()
+
+
+def test_copies_of_one_surface_go_for_whichever_of_them_stays_and_a_second_answer_is_no_copy() -> None:
+    near = Near(
+        "run", {"a": {"d"}, "d": {"a"}}, {"a", "c"}, {"b": "a", "c": "a"}
+    )  # a, b, c: one text; d: near it
+    prompts, rows = list("abcd"), range(4)
+    frame = pl.DataFrame({"output_key": rows, "prompt_id": prompts, "output_id": [f"o{i}" for i in rows]})
+    assert near.stood_for(frame[:3], outputs=False)["prompt_id"].to_list() == ["a", "c"]  # b was chosen
+    assert near.stood_for(frame[2:], outputs=False)["prompt_id"].to_list() == ["c"]  # d is near a, so near c
+    twice = pl.DataFrame({"output_key": [1, 2], "prompt_id": ["c", "c"], "output_id": ["x", "y"]})
+    assert near.stood_for(twice, outputs=False).is_empty()
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -54,7 +54,7 @@ def found(store: Client, prompts: str = "abcdefghi") -> tuple[dict[str, Any], di
             for name in group
         ],
     )
-    dedup.close()
+    dedup.close({"prompt": {}, "output": {}})
     return {"kind": "duplicates", "project": "demo", "run_id": dedup.run_id}, keys, made
 
 

@@ -379,7 +379,7 @@ def test_duplicates_come_largest_cluster_first_with_their_evidence(store):
         "cluster_member",
         [ClusterMember(0, 0, "prompt", c, key[i], made[i].prompt_id, i in (0, 2)) for c, i in members],
     )
-    dedup.close()
+    dedup.close({"prompt": {}})
     spec = {"kind": "duplicates", "project": "demo", "run_id": dedup.run_id}
     queue = store.call("open_queue", spec=spec)["id"]
     rows = shown(store, queue)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from store import one_queue, queue_build, queue_split
+from store import one_queue, queue_build, queue_split, review_operations
 from store.client import Client
 from store.errors import InputError
 from store.hub import Hub
@@ -108,6 +108,27 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     fill(desk.client, [{"score": i * 7 % 10} for i in range(10)], runs=1)
     yield desk
     desk.end()
+
+
+def test_what_is_evaluated_in_parts_is_what_is_evaluated_at_once_in_the_same_order(
+    drawn: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"expressions": ["prompt", "output", "score", "len(output)"]}
+    for spec in (
+        AUDIT,
+        AUDIT | {"filter": "tier == 'a'"},
+        AUDIT | {"blind": False, "filter": "checked is null"},
+    ):
+        tables = []
+        for rows in (4, 7, 1_000):
+            monkeypatch.setattr(review_operations, "AT_ONCE", rows)
+            tables.append(drawn.client.table("evaluate", spec=spec, **asked))
+        assert tables[0].num_rows > 10
+        assert tables[0].equals(tables[1])
+        assert tables[0].equals(tables[2])
+        keys = tables[0]["key"].to_pylist()
+        assert keys == sorted(keys)
+    assert len(drawn.prompts()) == ROWS  # nothing of it is left open
 
 
 BY_SCORE = [f"p{i}" for i in sorted(range(10), key=lambda i: i * 7 % 10)]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from ..built import built_once
 from .desk import Desk, stop_hub
 
 DATA = Path(os.environ.get("SPIRITSAFE_DATA") or Path(__file__).parents[2] / ".." / "shared" / "data")
@@ -54,12 +55,14 @@ kind = "number"
 @pytest.fixture(scope="session")
 def sample_built(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """The sample project as ``spiritsafe demo`` builds it; its hub is stopped."""
-    desk = Desk(tmp_path_factory.mktemp("sample"))
-    desk.run("demo", "--in", "built", "--plain", path=desk.folder)
-    built = desk.folder / "built" / "spiritsafe.duckdb"
-    stop_hub(built)
-    built.rename(desk.store)
-    return desk
+
+    def make(folder: Path) -> None:
+        Desk(folder).run("demo", "--in", "built", "--plain", path=folder)
+        built = folder / "built" / "spiritsafe.duckdb"
+        stop_hub(built)
+        built.rename(Desk(folder).store)
+
+    return Desk(built_once(tmp_path_factory, "sample", make))
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +70,10 @@ def gsm8k_built(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     """GSM8K with four models: imported, frozen, scored; its hub is stopped."""
     if not GSM8K.exists():
         pytest.skip("needs the GSM8K model solutions (SPIRITSAFE_DATA)")
-    desk = Desk(tmp_path_factory.mktemp("gsm8k"))
+    return Desk(built_once(tmp_path_factory, "gsm8k", lambda folder: _gsm8k(Desk(folder))))
+
+
+def _gsm8k(desk: Desk) -> None:
     outputs = [
         word
         for m in MODELS
@@ -87,7 +93,6 @@ def gsm8k_built(tmp_path_factory: pytest.TempPathFactory) -> Desk:
     desk.run("evaluate")
     desk.run("gate", code=1)
     stop_hub(desk.store)
-    return desk
 
 
 @pytest.fixture

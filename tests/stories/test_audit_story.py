@@ -44,7 +44,7 @@ def right_answers() -> dict[str, bool]:
 def test_a_plan_is_seen_before_it_is_locked_and_then_opens_as_the_audit(sample: Desk) -> None:
     with sample.console() as term:
         term.wait_for(r"audit +next|audit +lock a sampling plan")
-        term.send(b":9\r")
+        term.send(b":11\r")
         term.wait_for(r"^>.audit")
         term.send(b"r")
         term.wait_for(r"spiritsafe audit plan")

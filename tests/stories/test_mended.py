@@ -179,7 +179,7 @@ def test_home_and_decision_say_which_verdicts_they_count_and_which_grid_they_sho
         term.wait_for(r"audit +2 verdicts in ga by 1 reviewer")
         term.send(b"gc")
         term.wait_for(
-            rf"^coverage by channel × route × tier · run {run} \(dataset\) · \d+ missing, \d+ thin of \d+"
+            rf"^coverage by route × channel × tier · run {run} \(dataset\) · \d+ missing, \d+ thin of \d+"
         )
 
 
