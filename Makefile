@@ -30,7 +30,7 @@ types: $(VENV)/dev  ## mypy, strict on our packages
 	$(BIN)/mypy --explicit-package-bases console engine store
 
 test: lint types  ## environment, lint, types, the whole suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile  # two cores: a story waits for its terminal much of the time
 
 torture: $(VENV)/dev  ## heavier counts of the same faults
 	SPIRITSAFE_TORTURE=1 $(BIN)/python -m pytest tests/store

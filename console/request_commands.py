@@ -30,7 +30,7 @@ def configure_request(parser: argparse.ArgumentParser) -> None:
 
 def request(options: Options) -> int:
     """Ask for samples, or list what is asked for and how far it is."""
-    from engine.clean.requests import report, wishes
+    from engine.clean.requests import of_the_grid, report, wishes
 
     context = context_of(options)
     if options.to:
@@ -38,7 +38,11 @@ def request(options: Options) -> int:
             raise UsageError(
                 "a filter, and --to", todo="--to asks for all buckets of the newest coverage grid."
             )
+        found = context.store.ask(read_dataset.REQUESTS, project=context.project)
+        by_hand = {r.predicate: r.samples for r in found if not of_the_grid(r.about)}
         for wish in wishes(context, options.to):
+            if by_hand.get(wish.where, 0) >= wish.samples:  # a person wants as many already, or more
+                continue
             payload = {"where": wish.where, "samples": wish.samples, "about": options.about or wish.about}
             context.store.act("samples.request", context.project, payload)
     elif options.where:

@@ -202,7 +202,7 @@ ACTS: dict[str, type[Act]] = {
 UNDOABLE = frozenset({"verdict", "verdicts", "comment"})
 OWNER_ONLY = frozenset({"project.create", "contract.lock", "decide", "baseline.take"})
 OWNER_STAGES = frozenset(
-    {"audit", "dataset", "evaluate", "evaluation", "gate", "train"}
+    {"audit", "dataset", "dedup", "evaluate", "evaluation", "gate", "train"}
 )  # what a decision rests on
 BULK = frozenset(
     {"ok", "bad", "unsure", "keep", "distinct", "both", "neither"}

@@ -7,12 +7,13 @@ dataset freeze. Pairs that a person told apart never come back as edges.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from engine.clean.clusters import Columns, clusters, removable, representatives
 from engine.clean.incremental_stage import MODES, Found, Wanted, found_through_index
-from engine.clean.near import digest_of_judged, judged
+from engine.clean.near import SAME, digest_of_judged, judged
 from engine.clean.neardup import bands_of, near_duplicate_columns
 from engine.context import Context
 from engine.stages import as_mapping, option
@@ -140,15 +141,46 @@ def _keep(context: Context, params: Params, task: _Task, opened: Run, found: Fou
 
 
 def _less_told_apart(task: _Task, ids: list[str], table: pa.Table) -> tuple[list[tuple[int, int]], pa.Table]:
-    """Pairs that people told apart, and the other edges."""
+    """Pairs that people told apart, and the other edges.
+
+    Of texts that are the same after normalisation only the oldest was compared with others, for all of them: a text told
+    apart from its oldest gets that one's other edges, else nothing would keep it from the evaluation set.
+    """
     import pyarrow as pa
 
     if not task.told_apart:
         return [], table
     pairs = list(zip(table["left"].to_pylist(), table["right"].to_pylist(), strict=True))
-    apart = [content_id("edge", *sorted((ids[a], ids[b]))) in task.told_apart for a, b in pairs]
+    apart = [_subject(ids, a, b) in task.told_apart for a, b in pairs]
     barred = [pair for pair, told in zip(pairs, apart, strict=True) if told]
-    return barred, table.filter(pa.array([not told for told in apart], pa.bool_()))
+    kinds = table["kind"].to_pylist()
+    alone = [pair for pair, told, kind in zip(pairs, apart, kinds, strict=True) if told and kind in SAME]
+    kept = table.filter(pa.array([not told for told in apart], pa.bool_()))
+    inherited = [
+        row
+        for row in _inherited(kept, alone)
+        if _subject(ids, row["left"], row["right"]) not in task.told_apart
+    ]
+    if not inherited:
+        return barred, kept
+    joined = pa.concat_tables([kept, pa.Table.from_pylist(inherited, schema=kept.schema)])
+    return barred, joined.sort_by([("left", "ascending"), ("right", "ascending")])
+
+
+def _subject(ids: list[str], left: int, right: int) -> str:
+    return content_id("edge", *sorted((ids[left], ids[right])))
+
+
+def _inherited(table: pa.Table, alone: list[tuple[int, int]]) -> Iterator[dict[str, Any]]:
+    """The edges of each oldest text, for those told apart from it; spans are not known."""
+    import pyarrow.compute as pc
+
+    for oldest, text in alone:
+        touching = pc.or_(pc.equal(table["left"], oldest), pc.equal(table["right"], oldest))
+        for row in table.filter(touching).to_pylist():
+            other = row["right"] if row["left"] == oldest else row["left"]
+            kind = "surface" if row["kind"] in SAME else row["kind"]
+            yield row | {"left": min(other, text), "right": max(other, text), "kind": kind, "spans": "[]"}
 
 
 def _edges(task: _Task, table: pa.Table, opened: Run) -> pa.Table:

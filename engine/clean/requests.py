@@ -6,6 +6,7 @@ production first, then edge cases, then synthetic ones (which stay marked as suc
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ OF_THE_ANSWER = (
     "low_confidence",
     "cut_off",
 )  # rules that say an answer is no good
+SHARE, GOAL = "production's share", "target "  # what requests that the grid asks for are about
+AT_ONCE = 32  # filters asked in one pass over the arrivals
 FROM = ("production", "edge_case", "synthetic")  # the order in which the pool is used
 
 
@@ -67,8 +70,9 @@ def standings(context: Context, teacher: str, split: str = "") -> list[Standing]
     bad = _spoken_against(context, teacher)
     taken: set[int] = set()
     found = []
-    for request in requests:
-        inside = pool.join(_inside(context, request.predicate, teacher), on="arrival_key", how="semi")
+    all_keys = _inside(context, [r.predicate for r in requests], teacher)
+    for request, keys in zip(requests, all_keys, strict=True):
+        inside = pool.join(keys, on="arrival_key", how="semi")
         have = inside.filter(pl.col("answered") & ~pl.col("reserved") & ~pl.col("prompt_id").is_in(bad))[
             "prompt_id"
         ].n_unique()
@@ -100,14 +104,19 @@ def _spoken_against(context: Context, teacher: str) -> list[str]:
     return candidates.join(left, on="prompt_id", how="anti")["prompt_id"].unique().to_list()
 
 
-def _inside(context: Context, predicate: str, teacher: str) -> pl.DataFrame:
-    """Keys of the arrivals that a filter finds; the teacher's answers are read where it is about them."""
+def _inside(context: Context, predicates: Sequence[str], teacher: str) -> Iterator[pl.DataFrame]:
+    """Keys of the arrivals that each filter finds, some at a time; the teacher's answers are read where one is about them."""
     import polars as pl
 
-    axes = [{"expression": f"({predicate})", "edges": []}]
-    model = teacher if grammar.names(grammar.parse(predicate)) & OF_PROMPTS.keys() else ""
-    table = context.store.table("cover", project=context.project, axes=axes, model=model, rows=True)
-    return pl.DataFrame(table).filter(pl.col("axis 0") == "true").select("arrival_key")
+    for first in range(0, len(predicates), AT_ONCE):
+        some = predicates[first : first + AT_ONCE]
+        axes = [{"expression": f"({one})", "edges": []} for one in some]
+        about = any(grammar.names(grammar.parse(one)) & OF_PROMPTS.keys() for one in some)
+        model = teacher if about else ""
+        table = context.store.table("cover", project=context.project, axes=axes, model=model, rows=True)
+        frame = pl.DataFrame(table)
+        for i in range(len(some)):
+            yield frame.filter(pl.col(f"axis {i}") == "true").select("arrival_key")
 
 
 def _waiting(inside: pl.DataFrame, split: str) -> pl.DataFrame:
@@ -152,11 +161,16 @@ def wishes(context: Context, to: str) -> list[Wish]:
             and samples > (c.have if to == PRODUCTION else c.clean)
             and where not in waived
         ):
-            about = "production's share" if to == PRODUCTION else f"target {c.target}"
+            about = SHARE if to == PRODUCTION else f"{GOAL}{c.target}"
             found.append(Wish(where, samples, about))
     if not found:
         raise RuleError(f"no bucket lacks samples to its {to}", todo="See: spiritsafe report coverage")
     return found
+
+
+def of_the_grid(about: str) -> bool:
+    """Whether a request was made by ``wishes``, not by hand."""
+    return about == SHARE or about.startswith(GOAL)
 
 
 def report(context: Context) -> list[dict[str, object]]:

@@ -151,7 +151,12 @@ def _wanted(context: Context, contract: Contract, params: Params, name: str) -> 
     met: set[str] = set()
     wanted: Wanted = {}
     asked = _asked_for(context, params, name)
-    for arrival in context.store.ask(read.ARRIVALS, project=context.project, split=split):
+    arrivals = context.store.ask(read.ARRIVALS, project=context.project, split=split)
+    if not arrivals:
+        raise RuleError(
+            f"there is no prompt in split {split!r}", todo="spiritsafe import FILE --prompt COLUMN"
+        )
+    for arrival in arrivals:
         if asked is not None and arrival.arrival_key not in asked:
             continue
         samples = [i for i in range(contract.teacher.params.n) if (arrival.prompt_id, i) not in have]

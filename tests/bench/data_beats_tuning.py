@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 
 from store.client import Client
-from tests.engine.label_server import LabelServer, LabelTeacher, halves, rows_of
+from tests.engine.label_server import LabelServer, LabelTeacher, Prepared, halves, rows_of
 from tests.engine.shell import Shell
-from tests.engine.test_banking77_story import DATA, Prepared, contract_of
+from tests.engine.test_banking77_story import DATA, contract_of
 
 ROOT = Path(__file__).parents[2]
 PROJECT, TEACHER = "banking", "label-teacher"
@@ -141,7 +141,8 @@ def main() -> None:
     log = [(texts[i], labels[i]) for i in half_b]
     test = list(zip(*rows_of(DATA / "banking77_test.csv"), strict=True))
     taught = LabelTeacher([texts[i] for i in half_a], [labels[i] for i in half_a])
-    prepared = Prepared(taught, [text for text, _ in log + test])
+    asked = [text for text, _ in log + test]
+    prepared = Prepared(taught.labels, asked, taught.log_probabilities(asked))
     told: dict[str, list[dict[str, tuple[float, float]]]] = {}
     for seed in map(int, options.seeds.split(",")):
         for noise in options.noise.split(","):

@@ -143,3 +143,6 @@ def test_what_buckets_lack_becomes_requests_to_their_target_or_to_productions_sh
     again = shell("request", "--to", "production")["requests"]
     assert {r["where"]: r["about"] for r in again}["reference = 'lost'"] == "production's share"
     assert {r["where"]: r["asked"] for r in again} == {"reference = 'card'": 9, "reference = 'lost'": 2}
+    shell("request", "reference = 'lost'", "30")  # by hand: it stays
+    again = shell("request", "--to", "production")["requests"]
+    assert {r["where"]: r["asked"] for r in again}["reference = 'lost'"] == 30

@@ -196,3 +196,16 @@ def test_what_is_the_same_as_a_near_duplicate_but_for_case_is_as_near(shell: She
         told = shell("dataset", "freeze", *words)
         assert told["dropped"]["near-duplicate of the evaluation set"] == 4, name
         assert not trained_on(shell) & {NEAR, NEAR.upper(), cash, cash + "!"}, name
+
+
+def test_a_text_told_apart_from_its_twin_is_still_as_near_to_the_test(shell: Shell, tmp_path: Path) -> None:
+    add(shell, tmp_path, "loud.jsonl", NEAR.upper(), "train", "--output", "big=big", "--teacher", "big")
+    for words in (("check",), ("dedup",)):
+        shell(*words)
+    twins = shell("queue", "duplicates", "--filter", "edit = 'surface'")["rows"]
+    assert len(twins) == 1
+    shell("verdict", "duplicates", twins[0]["subject"], "distinct")
+    shell("dedup")
+    assert shell("queue", "duplicates", "--filter", "edit = 'surface'")["rows"] == []
+    assert shell("dataset", "freeze")["dropped"]["near-duplicate of the evaluation set"] == 2
+    assert not trained_on(shell) & {NEAR, NEAR.upper()}

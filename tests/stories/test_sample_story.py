@@ -19,7 +19,7 @@ SEEN = {
     "audit": (r"audit · 0 of 681 judged · ok 0 bad 0 unsure 0", r">   1 quiero mi dinero", r"681|a ok  1–9 bad  z unsure"),
     "duplicates": (r"duplicates · 0 of \d+ judged", r"group J    edit", r"a keep  r choose  n distinct"),
     "semantic": (r"spiritsafe semantic",),
-    "coverage": (r"coverage by route × channel × tier · run \d+ \(dataset\) · \d+ missing", r"^.!shipping", r"^.-how_to"),
+    "coverage": (r"coverage by route × channel × tier · run \d+ \(dataset\) · \d+ missing", r"^.!shipp", r"^.-how_to"),
     "evaluation": (r"gate FAIL · attempt 1 of 3 · desk-student against", r"!all\* +FAIL +270", r"p95 latency ms", r"tdesk-teacher"),
     "disagreements": (r"disagreements · 0 of \d+ judged · right: teacher \d+", r'\{"route": "'),
     "decision": (r"decision · none on record yet", r"type :ship, :iterate or :kill", r"!gate +FAIL +all: margin", r"#ledger"),
