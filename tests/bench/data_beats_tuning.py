@@ -117,7 +117,7 @@ class World:
                 "--limit", "100000",
             )["rows"]  # fmt: skip
             answer = {output: (prompt, text) for output, prompt, text in found}
-            for subject in subjects:
+            for subject in subjects[:VERDICTS]:  # a weighted draw has its size by chance
                 prompt, text = answer[subject]
                 right = self.codes[text.strip()] == self.gold[prompt]
                 payload = {"queue": "audit", "subject": subject, "verdict": "ok" if right else "bad"}
