@@ -15,9 +15,9 @@ from store.difficulty import OF_PROMPTS
 from store.query import BULK_ROWS, arrival_columns
 from store.queue_operations import refuse_while_blind
 from store.session import Bulk, Session
+from store.wire import MAX_AXES
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-AXES = 8  # dimensions of one grid
 
 
 class Axis(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ def cover(
     session: Session,
     *,
     project: Name,
-    axes: Annotated[list[Axis], msgspec.Meta(min_length=1, max_length=AXES)],
+    axes: Annotated[list[Axis], msgspec.Meta(min_length=1, max_length=MAX_AXES)],
     split: str = "",
     evaluation: str = "",
     model: str = "",

@@ -24,6 +24,7 @@ MESSAGE, ARROW = 0, 1
 MAX_FRAME = 512 << 20
 MAX_HELLO = 4096
 MAX_REQUEST = 32 << 20  # what a client may ask in one message; its rows come as Arrow
+MAX_AXES = 8  # of one grid: what ``cover`` takes at once
 PIECE = 1 << 20  # a frame's memory grows by what has come, not by what its head claims
 
 T = TypeVar("T")

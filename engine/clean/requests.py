@@ -18,6 +18,7 @@ from engine.context import Context
 from store import grammar, read_dataset
 from store.difficulty import OF_PROMPTS
 from store.errors import RuleError
+from store.wire import MAX_AXES
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +31,6 @@ OF_THE_ANSWER = (
     "cut_off",
 )  # rules that say an answer is no good
 SHARE, GOAL = "production's share", "target "  # what requests that the grid asks for are about
-AT_ONCE = 32  # filters asked in one pass over the arrivals
 FROM = ("production", "edge_case", "synthetic")  # the order in which the pool is used
 
 
@@ -108,8 +108,8 @@ def _inside(context: Context, predicates: Sequence[str], teacher: str) -> Iterat
     """Keys of the arrivals that each filter finds, some at a time; the teacher's answers are read where one is about them."""
     import polars as pl
 
-    for first in range(0, len(predicates), AT_ONCE):
-        some = predicates[first : first + AT_ONCE]
+    for first in range(0, len(predicates), MAX_AXES):
+        some = predicates[first : first + MAX_AXES]
         axes = [{"expression": f"({one})", "edges": []} for one in some]
         about = any(grammar.names(grammar.parse(one)) & OF_PROMPTS.keys() for one in some)
         model = teacher if about else ""

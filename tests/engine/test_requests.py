@@ -114,6 +114,12 @@ def test_a_prompt_is_asked_for_the_first_request_that_wants_it(shell: Shell) -> 
     assert [r["where"] for r in shell("request")["requests"]] == ["tier = vip"]
 
 
+def test_any_number_of_requests_stand_in_their_order(shell: Shell) -> None:
+    for least in range(20):
+        shell("request", f"len(prompt) > {least}", str(least + 1))
+    assert [r["asked"] for r in shell("request")["requests"]] == list(range(1, 21))
+
+
 def test_without_a_request_nothing_is_generated_for_one(shell: Shell) -> None:
     assert "nobody asked" in shell.refused(
         "generate", "--requests", "--endpoint", "http://127.0.0.1:9/v1", code=4
