@@ -95,9 +95,10 @@ def test_what_was_answered_is_never_asked_again(tmp_path: Path) -> None:
         server.refuse_after, before = None, len(server.asked)
         found = judged(server, tmp_path, judge(server, version="judge-1"))
         assert len(found) == len(CASES)
-        assert len(server.asked) - before == 2 * len(CASES) - answered
+        again = len(server.asked) - before
+        assert 2 * len(CASES) - answered <= again < 2 * len(CASES)  # what was under way may come late, or twice
         judged(server, tmp_path, judge(server, version="judge-1"))
-        assert len(server.asked) - before == 2 * len(CASES) - answered
+        assert len(server.asked) - before == again
 
 
 def test_a_wish_to_stop_is_heard(tmp_path: Path) -> None:
