@@ -96,7 +96,8 @@ def test_what_was_answered_is_never_asked_again(tmp_path: Path) -> None:
         found = judged(server, tmp_path, judge(server, version="judge-1"))
         assert len(found) == len(CASES)
         again = len(server.asked) - before
-        assert 2 * len(CASES) - answered <= again < 2 * len(CASES)  # what was under way may come late, or twice
+        # what was under way may come late, or twice
+        assert 2 * len(CASES) - answered <= again < 2 * len(CASES)
         judged(server, tmp_path, judge(server, version="judge-1"))
         assert len(server.asked) - before == again
 
