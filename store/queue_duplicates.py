@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from store.canonical import content_id
 from store.grammar import Column
-from store.queue_kind import HEAD, REVIEWED, Kind, Member, Search, Seen, Shown, View, by_key
+from store.queue_kind import HEAD, REVIEWED, Kind, Member, Search, Seen, Shown, View, both_ends, by_key
 from store.records import SEQ_BITS
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _SUBJECT = (
     """ || '"]'), 32)"""
 )
 _EDGE = ("field", "left_key", "right_key", "left_id", "right_id", "jaccard", "containment", "kind", "spans")
-_TABLES = {"prompt": ("arrival", "arrival_key"), "output": ("output", "output_key")}
 FLAGS = 16  # other = number of the group * 16 + 8 left stands + 4 right stands + 2 left is the test's + 1 right is
 # Of the runs that are named (ids with blanks between) the newest that compared each field: a run over the outputs
 # leaves the pairs of prompts where they are, as a freeze does.
@@ -111,11 +110,7 @@ class _Edge:
 
 def _edges(cursor: DuckDBPyConnection, members: Sequence[Member], text: str) -> dict[int, _Edge]:
     edges = by_key(cursor, "edge", "edge_key", _EDGE, [key for key, _ in members])
-    ends: dict[tuple[str, int], tuple[str, str]] = {}
-    for field, (table, key) in _TABLES.items():
-        wanted = [end for edge in edges.values() if edge[0] == field for end in edge[1:3]]
-        columns = [text, "split" if field == "prompt" else "''"]
-        ends |= {(field, k): row for k, row in by_key(cursor, table, key, columns, wanted).items()}
+    ends = both_ends(cursor, edges.values(), lambda field: [text, "split" if field == "prompt" else "''"])
     found = {}
     for edge_key, edge in edges.items():
         left, right = ends[edge[0], edge[1]], ends[edge[0], edge[2]]

@@ -8,7 +8,7 @@ hold none until the caller has judged the subject.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,24 @@ def by_key(
 ) -> Rows:
     """Rows of ``table`` by packed key, those that are there."""
     return fetched(cursor, table, key, columns, sorted(set(keys)))
+
+
+_OF_FIELD = {"prompt": ("arrival", "arrival_key"), "output": ("output", "output_key")}
+
+
+def both_ends(
+    cursor: DuckDBPyConnection, pairs: Collection[Sequence[Any]], columns: Callable[[str], list[str]]
+) -> dict[tuple[str, int], tuple[Any, ...]]:
+    """Columns of the texts at both ends of ``pairs`` (field, left key, right key, …), by field and key.
+
+    ``columns``: what is read of each, by field.
+    """
+    found: dict[tuple[str, int], tuple[Any, ...]] = {}
+    for field_, (table, key) in _OF_FIELD.items():
+        wanted = [end for pair in pairs if pair[0] == field_ for end in pair[1:3]]
+        rows = by_key(cursor, table, key, columns(field_), wanted)
+        found |= {(field_, k): row for k, row in rows.items()}
+    return found
 
 
 _ARRIVAL = ("text", "messages", "reference", "source", "split", "metadata", "prompt_id", "file_row")

@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from store.canonical import content_id
 from store.grammar import Column
-from store.queue_kind import HEAD, REASON, REVIEWED, Kind, Member, Search, Seen, Shown, View, by_key
+from store.queue_kind import (
+    HEAD,
+    REASON,
+    REVIEWED,
+    Kind,
+    Member,
+    Search,
+    Seen,
+    Shown,
+    View,
+    both_ends,
+    by_key,
+)
 from store.rows import one_value
 
 if TYPE_CHECKING:
@@ -30,7 +42,6 @@ _SUBJECT = (
     """ || '"]'), 32)"""
 )
 _COLUMNS = ("field", "left_key", "right_key", "left_id", "right_id", "cosine", "near", "leak")
-_TABLES = {"prompt": ("arrival", "arrival_key"), "output": ("output", "output_key")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +61,10 @@ class _Pair:
 
 def _pairs(cursor: DuckDBPyConnection, members: Sequence[Member], text: str) -> dict[int, _Pair]:
     found = by_key(cursor, "suggestion", "suggestion_key", _COLUMNS, [key for key, _ in members])
-    texts: dict[tuple[str, int], str] = {}
-    for field, (table, key) in _TABLES.items():
-        wanted = [end for pair in found.values() if pair[0] == field for end in pair[1:3]]
-        texts |= {(field, k): row[0] for k, row in by_key(cursor, table, key, [text], wanted).items()}
+    ends = both_ends(cursor, found.values(), lambda _field: [text])
     return {
-        key: _Pair((texts[pair[0], pair[1]], texts[pair[0], pair[2]]), *pair) for key, pair in found.items()
+        key: _Pair((ends[pair[0], pair[1]][0], ends[pair[0], pair[2]][0]), *pair)
+        for key, pair in found.items()
     }
 
 

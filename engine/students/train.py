@@ -50,12 +50,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     contract = context.contract()
     frozen = context.evaluation_set()
     in_force(contract, frozen)
-    dataset = context.latest("dataset", "Freeze one first: spiritsafe dataset freeze")
-    if dataset.inputs["set"] != frozen.result["set_sha256"]:
-        raise RuleError(
-            "the dataset was frozen against an earlier evaluation set",
-            todo="Freeze it again: spiritsafe dataset freeze",
-        )
+    dataset = _dataset(context, frozen)
     if params.name and context.declared(params.name):
         raise RuleError(f"there is a model {params.name} already", todo="Give this one another --name.")
     rows = _rows(context, dataset, frozen)
@@ -78,11 +73,7 @@ def run(context: Context, params: Params) -> dict[str, Any]:
         "weights_sha256": digest(weights),
         "dataset": dataset.result["dataset_sha256"],
     }
-    for earlier in context.runs("train"):
-        if all(earlier.result[key] == value for key, value in told.items()):
-            raise RuleError(
-                f"{earlier.result['model']} is this very student", todo="Go on: spiritsafe evaluate"
-            )
+    _refuse_twin(context, told)
     inputs = {
         "dataset": dataset.result["dataset_sha256"],
         "set": frozen.result["set_sha256"],
@@ -103,6 +94,26 @@ def run(context: Context, params: Params) -> dict[str, Any]:
     opened.close(result)
     context.tell("train", len(texts), len(texts))
     return result
+
+
+def _dataset(context: Context, frozen: Closed) -> Closed:
+    """The newest version; raises RuleError where there is none against this evaluation set."""
+    dataset = context.latest("dataset", "Freeze one first: spiritsafe dataset freeze")
+    if dataset.inputs["set"] != frozen.result["set_sha256"]:
+        raise RuleError(
+            "the dataset was frozen against an earlier evaluation set",
+            todo="Freeze it again: spiritsafe dataset freeze",
+        )
+    return dataset
+
+
+def _refuse_twin(context: Context, told: dict[str, str]) -> None:
+    """Raises RuleError where an earlier student has the same weights from the same data."""
+    for earlier in context.runs("train"):
+        if all(earlier.result[key] == value for key, value in told.items()):
+            raise RuleError(
+                f"{earlier.result['model']} is this very student", todo="Go on: spiritsafe evaluate"
+            )
 
 
 def _free_name(context: Context, name: str) -> str:
